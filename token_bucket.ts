@@ -1,0 +1,28 @@
+/**
+ * A rate, and the bursts that it allows.
+ *
+ * @module
+ */
+
+/** Lets so many through in a second, after a burst of as many. Pure: `now` is an argument. */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #capacity: number;
+  #tokens: number;
+  #at: number;
+
+  constructor(perSecond: number, now: number) {
+    this.#perMs = perSecond / 1_000;
+    this.#capacity = perSecond;
+    this.#tokens = perSecond;
+    this.#at = now;
+  }
+
+  /** Takes one. Returns how many milliseconds to wait first. */
+  take(now: number): number {
+    const passed = Math.max(0, now - this.#at);
+    this.#tokens = Math.min(this.#capacity, this.#tokens + passed * this.#perMs) - 1;
+    this.#at = now;
+    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
+  }
+}

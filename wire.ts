@@ -1,0 +1,354 @@
+/**
+ * One socket's life: lines in, lines out, their limits and their times.
+ *
+ * @module
+ */
+
+import { Changes } from "./changes.ts";
+import { LineDecoder } from "./codec.ts";
+import { ConnectionError, type PnetworkError } from "./errors.ts";
+import type { ResolvedLimits } from "./options.ts";
+import type { Sweep, Sweepable } from "./sweep.ts";
+import type { Transport } from "./transport.ts";
+
+/** What a wire is given besides its transport. */
+export interface WireOptions {
+  /** Its limits. */
+  limits: ResolvedLimits;
+  /** The longest first line, in bytes. */
+  maxFirstLineBytes?: number;
+  /** What watches its times. */
+  sweep: Sweep;
+}
+
+const encoder = new TextEncoder();
+
+/** Above this much waiting, senders that wait are asked to. It is one large write. */
+const HIGH_WATER = 262_144;
+/** How long the other side may go on sending once this one has said goodbye. */
+const LINGER_MS = 1_000;
+/** What keeps a line that is arriving, or a peer that is slow, from counting as stalled. */
+const MIN_LINE_BYTES_PER_SECOND = 1_024;
+const MIN_TAKEN_BYTES = 65_536;
+
+/**
+ * A wire is never reset: whoever comes back gets a new one.
+ *
+ * It reads when it is asked to. It writes by itself, all lines of a turn at once.
+ */
+export class Wire implements Sweepable {
+  /** Where the other side is, for people. */
+  readonly address: string;
+  /** Called when the peer is too slow to go on with. Whoever holds the wire then ends it. */
+  onFault: (error: PnetworkError) => void = (error) => this.abort(error);
+
+  readonly #transport: Transport;
+  readonly #decoder: LineDecoder;
+  readonly #limits: ResolvedLimits;
+  readonly #sweep: Sweep;
+  readonly #changes = new Changes();
+  readonly #closed = Promise.withResolvers<void>();
+
+  #state: "open" | "ending" | "closed" = "open";
+  #failure: PnetworkError | undefined;
+
+  #unread: string[] = [];
+  #reading = false;
+  #inputEnded = false;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+
+  #queue: string[] = [];
+  #buffered = 0;
+  #writing = false;
+
+  readonly #partialLine = new Watch();
+  readonly #stall = new Watch();
+
+  constructor(transport: Transport, { limits, maxFirstLineBytes, sweep }: WireOptions) {
+    this.address = transport.address;
+    this.#transport = transport;
+    this.#limits = limits;
+    this.#sweep = sweep;
+    this.#decoder = new LineDecoder({
+      maxLineBytes: limits.maxPacketBytes,
+      maxFirstLineBytes: maxFirstLineBytes ?? limits.maxPacketBytes,
+    });
+    sweep.add(this);
+  }
+
+  /** Resolves when the socket is closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Whether lines can still be sent. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** How much waits to be written, in UTF-16 code units. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
+  /** Whether a sender that can wait should. */
+  get isCongested(): boolean {
+    return this.#buffered > Math.min(HIGH_WATER, this.#limits.maxBufferedBytes / 2);
+  }
+
+  /** Bytes read so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** Bytes written so far. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** What the wire waits for, for people. */
+  get waitsFor(): { read: string; write: string } {
+    return {
+      read: this.#reading ? "bytes" : this.#inputEnded ? "nothing: the input has ended" : "room",
+      write: this.#writing ? `the peer to take ${this.#buffered} characters` : "something to send",
+    };
+  }
+
+  /**
+   * The next lines. Reads only when it is called, so that whoever stops calling stops the peer.
+   *
+   * @returns At least one line; `undefined` at the end of the bytes.
+   * @throws {ProtocolError} `PACKET_TOO_LARGE`, `BAD_UTF8`, after the lines that came before.
+   * @throws {ConnectionError} `CONNECTION_LOST`, if the socket failed.
+   */
+  async read(): Promise<string[] | undefined> {
+    if (this.#unread.length > 0) return this.#unread.splice(0);
+    for (;;) {
+      if (this.#state === "open" && this.#decoder.failure) throw this.#decoder.failure;
+      const chunk = await this.#readChunk();
+      // After a goodbye nothing more is of interest, and end() reads the rest.
+      if (chunk === null || this.#state !== "open") return undefined;
+      const lines = this.#decoder.decode(chunk);
+      this.#watchPartialLine(lines.length > 0, chunk.length);
+      if (lines.length > 0) return lines;
+    }
+  }
+
+  /** Reads a single line and leaves the others to {@linkcode Wire.read}. */
+  async readLine(): Promise<string | undefined> {
+    const lines = await this.read();
+    if (!lines) return undefined;
+    this.#unread = lines.slice(1);
+    return lines[0];
+  }
+
+  /** Queues a line. All of a turn's lines are written at once, at its end. */
+  write(line: string): void {
+    if (this.#state !== "open") return;
+    this.#push(line);
+  }
+
+  /** Resolves when a sender that can wait need not any more, or when the wire has ended. */
+  room(): Promise<void> {
+    return this.#changes.until(() => !this.isCongested || this.#state === "closed");
+  }
+
+  /**
+   * Ends the wire so that the last line arrives: writes what waits, then this line, ends the output,
+   * and closes when the other side has ended too, or has had its time.
+   */
+  async end(lastLine?: string): Promise<void> {
+    if (this.#state !== "open") return await this.closed;
+    if (lastLine !== undefined) this.#push(lastLine);
+    this.#state = "ending";
+    const flushed = this.#changes.until(() => this.#buffered === 0 || this.#isClosed());
+    await this.#within(Math.max(LINGER_MS, this.#limits.drainTimeoutMs), flushed);
+    if (!this.#isClosed()) await this.#within(LINGER_MS, this.#linger());
+    this.#close();
+  }
+
+  /** Ends the wire at once. What waits is lost. */
+  abort(failure?: PnetworkError): void {
+    if (this.#isClosed()) return;
+    this.#failure ??= failure;
+    this.#close();
+  }
+
+  /** For the sweep. */
+  nextDeadline(): number {
+    return Math.min(this.#partialLine.deadline, this.#stall.deadline);
+  }
+
+  /** For the sweep. */
+  sweep(now: number): void {
+    if (this.#partialLine.deadline <= now) {
+      const seconds = this.#partialLine.timeoutMs / 1_000;
+      // While nobody reads it is this side that is slow.
+      const isAlive = !this.#reading || this.#state !== "open" ||
+        this.#partialLine.progress >= MIN_LINE_BYTES_PER_SECOND * seconds;
+      if (isAlive) this.#partialLine.restart(now);
+      else this.#fault("HEARTBEAT_TIMEOUT", "the peer went silent in the middle of a line");
+    }
+    if (this.#stall.deadline <= now) {
+      if (!this.#isBehind()) this.#stall.stop();
+      else if (this.#stall.progress >= MIN_TAKEN_BYTES) this.#stall.restart(now);
+      else this.#fault("SLOW_CONSUMER", "the peer does not take what is sent to it");
+    }
+  }
+
+  #fault(code: "HEARTBEAT_TIMEOUT" | "SLOW_CONSUMER", message: string): void {
+    this.#partialLine.stop();
+    this.#stall.stop();
+    this.onFault(new ConnectionError(code, message));
+  }
+
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  async #readChunk(): Promise<Uint8Array | null> {
+    if (this.#failure) throw this.#failure;
+    if (this.#inputEnded || this.#isClosed()) return null;
+    this.#reading = true;
+    try {
+      const chunk = await this.#transport.read();
+      if (chunk === null) this.#inputEnded = true;
+      else this.#bytesRead += chunk.length;
+      return chunk;
+    } catch (cause) {
+      this.#inputEnded = true;
+      if (this.#failure) throw this.#failure;
+      // A read that fails while this side is leaving is the end that it waits for.
+      if (this.#state !== "open") return null;
+      throw lost(cause);
+    } finally {
+      this.#reading = false;
+      this.#changes.notify();
+    }
+  }
+
+  #watchPartialLine(isNewLine: boolean, bytes: number): void {
+    const { partialLineTimeoutMs } = this.#limits;
+    if (partialLineTimeoutMs === false) return;
+    if (this.#decoder.partialBytes === 0) {
+      this.#partialLine.stop();
+    } else if (isNewLine || !this.#partialLine.isRunning) {
+      this.#partialLine.start(this.#sweep.now(), partialLineTimeoutMs);
+      this.#sweep.by(this.#partialLine.deadline);
+    } else {
+      this.#partialLine.progress += bytes;
+    }
+  }
+
+  /** More than an eighth of what may wait: worth watching whether the peer takes it. */
+  #isBehind(): boolean {
+    return this.#buffered > this.#limits.maxBufferedBytes / 8;
+  }
+
+  #push(line: string): void {
+    this.#queue.push(line);
+    this.#buffered += line.length + 1;
+    if (!this.#writing) {
+      this.#writing = true;
+      queueMicrotask(() => this.#writeAll());
+    }
+    const { stallTimeoutMs } = this.#limits;
+    if (stallTimeoutMs !== false && !this.#stall.isRunning && this.#isBehind()) {
+      this.#stall.start(this.#sweep.now(), stallTimeoutMs);
+      this.#sweep.by(this.#stall.deadline);
+    }
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const lines = this.#queue;
+        this.#queue = [];
+        for (let next = 0; next < lines.length;) {
+          const from = next;
+          let units = 0;
+          while (next < lines.length && units < HIGH_WATER) units += lines[next++].length + 1;
+          await this.#writeText(lines.slice(from, next).join("\n") + "\n");
+          if (this.#isClosed()) return;
+          this.#buffered -= units;
+          this.#changes.notify();
+        }
+      }
+    } catch (cause) {
+      this.abort(lost(cause));
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async #writeText(text: string): Promise<void> {
+    const bytes = encoder.encode(text);
+    for (let written = 0; written < bytes.length && !this.#isClosed();) {
+      const count = await this.#transport.write(written === 0 ? bytes : bytes.subarray(written));
+      written += count;
+      this.#bytesWritten += count;
+      this.#stall.progress += count;
+    }
+  }
+
+  /** Ends this side's bytes and waits for the end of the other's. */
+  async #linger(): Promise<void> {
+    try {
+      await this.#transport.closeWrite();
+      while (!this.#inputEnded && !this.#isClosed()) {
+        if (this.#reading) await this.#changes.next();
+        else await this.#readChunk();
+      }
+    } catch {
+      // The other side is gone already: there is nobody left to be polite to.
+    }
+  }
+
+  /** Waits for this, at most so long; then closes. */
+  async #within(ms: number, settled: Promise<void>): Promise<void> {
+    const callOff = this.#sweep.after(ms, () => this.#close());
+    await Promise.race([settled, this.closed]);
+    callOff();
+  }
+
+  #close(): void {
+    if (this.#isClosed()) return;
+    this.#state = "closed";
+    this.#queue = [];
+    this.#buffered = 0;
+    this.#sweep.delete(this);
+    this.#transport.close();
+    this.#changes.notify();
+    this.#closed.resolve();
+  }
+}
+
+/** Something that has to make progress by a deadline. */
+class Watch {
+  deadline = Infinity;
+  timeoutMs = 0;
+  progress = 0;
+
+  get isRunning(): boolean {
+    return this.deadline !== Infinity;
+  }
+
+  start(now: number, timeoutMs: number): void {
+    this.timeoutMs = timeoutMs;
+    this.restart(now);
+  }
+
+  restart(now: number): void {
+    this.deadline = now + this.timeoutMs;
+    this.progress = 0;
+  }
+
+  stop(): void {
+    this.deadline = Infinity;
+  }
+}
+
+function lost(cause: unknown): ConnectionError {
+  return new ConnectionError("CONNECTION_LOST", "the socket failed", { cause });
+}
