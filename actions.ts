@@ -1,0 +1,162 @@
+/**
+ * `Bind`, and the table from an action's name to what is bound to it.
+ *
+ * @module
+ */
+
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { ActionFunction, Contract, DataOf, Peer, ReplyOf } from "./contract.ts";
+import { RequestError } from "./errors.ts";
+import { checkActionName, describe, type ReceivedPacket } from "./packet.ts";
+
+/**
+ * What runs when a packet of some name arrives. Extend it, and hand an instance to `bindAction`.
+ *
+ * @example
+ * ```ts
+ * import { Bind, Server } from "@pnetwork/pnetwork";
+ *
+ * class Greet extends Bind<{ name: string }, string> {
+ *   run(data: { name: string }) {
+ *     return `hello ${data.name}`;
+ *   }
+ * }
+ * new Server().bindAction("greet", new Greet("greeter"));
+ * ```
+ */
+export abstract class Bind<Data = unknown, Reply = unknown> {
+  /** The bind's own name, for people. */
+  readonly name: string;
+  /** What else the constructor was given. */
+  readonly args: readonly unknown[];
+  /**
+   * What data must look like before it reaches {@linkcode Bind.run}: a schema of any library that
+   * follows Standard Schema v1 (zod, valibot, arktype …). Data that does not pass is answered with
+   * `INVALID_DATA` and the paths at fault.
+   */
+  readonly schema?: StandardSchemaV1<unknown, Data>;
+  /** For the type checker alone: tells binds of other data or another reply apart. */
+  declare readonly "~types"?: { data: (data: Data) => void; reply: Reply };
+
+  /**
+   * @param name The bind's own name, for people.
+   * @param args Whatever a subclass wants to know.
+   * @throws {TypeError} If the name is no string.
+   */
+  constructor(name: string, ...args: unknown[]) {
+    if (typeof name !== "string") {
+      throw new TypeError(`A bind's name must be a string, got ${describe(name)}`);
+    }
+    this.name = name;
+    this.args = args;
+  }
+
+  /**
+   * Runs when a packet arrives.
+   *
+   * @param data What the sender put there; if there is a schema, what the schema made of it.
+   * @param packet The packet as it arrived.
+   * @param connection The peer that it came from.
+   * @returns The reply, for a sender that wants one: any JSON; `undefined` is sent as `null`.
+   */
+  abstract run(data: Data, packet: ReceivedPacket, connection: Peer): Reply | Promise<Reply>;
+}
+
+/** What may be bound to this name. */
+export type BindFor<Actions, Name extends keyof Actions, C extends Contract> = unknown extends
+  DataOf<Actions, Name>
+  // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
+  ? Bind<any, unknown> | ActionFunction<unknown, unknown, C>
+  :
+    | Bind<DataOf<Actions, Name>, ReplyOf<Actions, Name>>
+    | ActionFunction<DataOf<Actions, Name>, ReplyOf<Actions, Name>, C>;
+
+/** A packet that passed, ready to be handed over. */
+export type Run = (connection: Peer) => unknown;
+
+interface Action {
+  readonly name: string;
+  readonly schema?: StandardSchemaV1;
+  run(data: unknown, packet: ReceivedPacket, connection: Peer): unknown;
+}
+
+/** One row of {@linkcode ActionTable.list}. */
+export interface ActionInfo {
+  /** The name that packets call; `*` for the fallback. */
+  action: string;
+  /** The bind's own name. */
+  bind: string;
+  /** Whether a schema checks the data. */
+  hasSchema: boolean;
+}
+
+/** Which name runs what. */
+export class ActionTable {
+  // A Map, so that `__proto__` and `constructor` are names like any other.
+  readonly #actions = new Map<string, Action>();
+  #fallback: Action | undefined;
+
+  /**
+   * Binds a name. What was bound to it before no longer is.
+   *
+   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither a `Bind` nor a
+   * function.
+   */
+  // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
+  bind(name: string, bind: Bind<any, unknown> | ActionFunction<any, unknown, any>): void {
+    checkActionName(name);
+    this.#actions.set(name, toAction(name, bind));
+  }
+
+  /** Binds every name that nothing else is bound to. Throws like {@linkcode ActionTable.bind}. */
+  // deno-lint-ignore no-explicit-any -- see above
+  bindFallback(bind: Bind<any, unknown> | ActionFunction<any, unknown, any>): void {
+    this.#fallback = toAction("*", bind);
+  }
+
+  /** What is bound, by name. */
+  list(): ActionInfo[] {
+    const rows: [string, Action][] = [...this.#actions];
+    if (this.#fallback) rows.push(["*", this.#fallback]);
+    return rows.map(([action, { name, schema }]) => ({ action, bind: name, hasSchema: !!schema }));
+  }
+
+  /**
+   * Finds what is bound to a packet's name and checks its data.
+   *
+   * @returns What runs it; a promise only where the schema is asynchronous.
+   * @throws {RequestError} `NO_ACTION`, `INVALID_DATA`.
+   */
+  prepare(packet: ReceivedPacket): Run | Promise<Run> {
+    const action = this.#actions.get(packet.action) ?? this.#fallback;
+    if (!action) throw new RequestError("NO_ACTION", "nothing is bound to that action");
+    if (!action.schema) return (connection) => action.run(packet.data, packet, connection);
+    const result = action.schema["~standard"].validate(packet.data);
+    const run = (result: StandardSchemaV1.Result<unknown>): Run => {
+      if (result.issues) throw new RequestError("INVALID_DATA", invalidDataMessage(result.issues));
+      return (connection) => action.run(result.value, packet, connection);
+    };
+    return result instanceof Promise ? result.then(run) : run(result);
+  }
+}
+
+// deno-lint-ignore no-explicit-any -- see ActionTable.bind
+function toAction(name: string, bind: Bind<any, unknown> | ActionFunction<any, unknown>): Action {
+  if (typeof bind === "function") return { name: bind.name || name, run: bind };
+  if (bind === null || typeof bind !== "object" || typeof bind.run !== "function") {
+    throw new TypeError(`What is bound must be a Bind or a function, got ${describe(bind)}`);
+  }
+  if (bind.schema !== undefined && typeof bind.schema["~standard"]?.validate !== "function") {
+    throw new TypeError("A bind's schema must follow Standard Schema v1");
+  }
+  return bind;
+}
+
+/** Names the places, never the values: messages of a schema may quote either side's data. */
+function invalidDataMessage(issues: readonly StandardSchemaV1.Issue[]): string {
+  const paths = issues.slice(0, 8).map(({ path = [] }) =>
+    path.map((part) => String(typeof part === "object" ? part.key : part)).join(".") ||
+    "(all of it)"
+  );
+  return `data is not valid at: ${[...new Set(paths)].join(", ")}`;
+}

@@ -1,0 +1,183 @@
+/**
+ * The packets of one peer that have arrived and wait for their turn.
+ *
+ * @module
+ */
+
+import type { Run } from "./actions.ts";
+import { Changes } from "./changes.ts";
+import type { ReceivedPacket } from "./packet.ts";
+
+/** What an inbox hands packets to. */
+export interface Receiver {
+  /** Finds what runs a packet. Where it is a promise, later packets wait for it. */
+  prepare(packet: ReceivedPacket): Run | Promise<Run>;
+  /** Runs it. */
+  run(run: Run): unknown;
+  /** It came to this. */
+  succeeded(packet: ReceivedPacket, result: unknown): void;
+  /** It failed. */
+  failed(packet: ReceivedPacket, error: unknown): void;
+}
+
+/** Who takes the packets out: nobody yet, the bound actions, or a `for await`. */
+export type InboxMode = "waiting" | "dispatching" | "iterating";
+
+interface Waiting {
+  packet: ReceivedPacket;
+  bytes: number;
+}
+
+/**
+ * Keeps arrived packets in order: handlers start in the order of arrival, their asynchronous parts
+ * overlap, and a packet whose data is being checked holds its place.
+ */
+export class Inbox {
+  /** Notified whenever a packet came or went, or a handler has settled. */
+  readonly changes = new Changes();
+  readonly #receiver: Receiver;
+  readonly #maxInFlight: number;
+  #waiting: Waiting[] = [];
+  #bytes = 0;
+  #inFlight = 0;
+  #mode: InboxMode = "waiting";
+  #isHeld = false;
+  #isClosed = false;
+
+  constructor(receiver: Receiver, maxInFlight: number) {
+    this.#receiver = receiver;
+    this.#maxInFlight = maxInFlight;
+  }
+
+  /** Who takes the packets out. */
+  get mode(): InboxMode {
+    return this.#mode;
+  }
+
+  /** How many packets wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** How large they are together. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many handlers run. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Whether no more handlers may start now. */
+  get isFull(): boolean {
+    return this.#inFlight >= this.#maxInFlight;
+  }
+
+  /** Whether everything that will be handled has been. */
+  get isIdle(): boolean {
+    return this.#inFlight === 0 && (this.#waiting.length === 0 || this.#mode === "waiting");
+  }
+
+  /** Puts a packet at the end. */
+  push(packet: ReceivedPacket, bytes: number): void {
+    if (this.#isClosed) return;
+    this.#waiting.push({ packet, bytes });
+    this.#bytes += bytes;
+    if (this.#mode === "dispatching") this.#dispatch();
+    else this.changes.notify();
+  }
+
+  /** From now on the bound actions take the packets. */
+  startDispatch(): void {
+    this.#mode = "dispatching";
+    this.#dispatch();
+  }
+
+  /** From now on {@linkcode Inbox.take} does. */
+  startIteration(): void {
+    this.#mode = "iterating";
+  }
+
+  /** Takes the first one out, waiting for it if need be; `undefined` when there will be no more. */
+  async take(): Promise<ReceivedPacket | undefined> {
+    await this.changes.until(() => this.#waiting.length > 0 || this.#isClosed);
+    return this.#shift();
+  }
+
+  /** Nothing more comes in, and what waits is dropped. Handlers that run go on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#waiting = [];
+    this.#bytes = 0;
+    this.changes.notify();
+  }
+
+  #shift(): ReceivedPacket | undefined {
+    const first = this.#waiting.shift();
+    if (!first) return undefined;
+    this.#bytes -= first.bytes;
+    this.changes.notify();
+    return first.packet;
+  }
+
+  #dispatch(): void {
+    while (!this.#isHeld && !this.isFull) {
+      const packet = this.#shift();
+      if (!packet) return;
+      // Promises only where something waits: most handlers are done before the next packet is read.
+      try {
+        const run = this.#receiver.prepare(packet);
+        if (isPromise(run)) this.#hold(packet, run);
+        else this.#start(packet, run);
+      } catch (error) {
+        this.#receiver.failed(packet, error);
+      }
+    }
+  }
+
+  #hold(packet: ReceivedPacket, preparing: Promise<Run>): void {
+    this.#isHeld = true;
+    this.#inFlight++;
+    const settled = (settle: () => void) => {
+      this.#isHeld = false;
+      this.#inFlight--;
+      settle();
+      this.changes.notify();
+      this.#dispatch();
+    };
+    preparing.then(
+      (run) => settled(() => !this.#isClosed && this.#start(packet, run)),
+      (error) => settled(() => this.#receiver.failed(packet, error)),
+    );
+  }
+
+  #start(packet: ReceivedPacket, run: Run): void {
+    let result: unknown;
+    try {
+      result = this.#receiver.run(run);
+    } catch (error) {
+      this.#receiver.failed(packet, error);
+      return;
+    }
+    if (!isPromise(result)) {
+      this.#receiver.succeeded(packet, result);
+      return;
+    }
+    this.#inFlight++;
+    const settled = () => {
+      this.#inFlight--;
+      this.changes.notify();
+      this.#dispatch();
+    };
+    Promise.resolve(result).then(
+      (value) => this.#receiver.succeeded(packet, value),
+      (error) => this.#receiver.failed(packet, error),
+    ).finally(settled);
+  }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return value !== null && typeof value === "object" &&
+    typeof (value as { then?: unknown }).then === "function";
+}
