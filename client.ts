@@ -1,0 +1,386 @@
+/**
+ * The side that connects.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { abortable } from "./abortable.ts";
+import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { Connection, type LoopInfo } from "./connection.ts";
+import { ConnectionMap } from "./connection_map.ts";
+import type {
+  ActionsOf,
+  CloseInfo,
+  CloseOptions,
+  Contract,
+  DataArguments,
+  DataOf,
+  Flipped,
+  NameOf,
+  PacketTo,
+  ReplyOf,
+  RequestArguments,
+  RequestOptions,
+  Untyped,
+} from "./contract.ts";
+import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
+import { encodeHello, readWelcome } from "./handshake.ts";
+import {
+  checkFunctions,
+  type ClientLimits,
+  type ConnectionLimits,
+  type Endpoint,
+  resolveClientLimits,
+  type ResolvedClientLimits,
+  type ResolvedEndpoint,
+  resolveEndpoint,
+} from "./options.ts";
+import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.ts";
+import { Sweep } from "./sweep.ts";
+import { connect, endpointText, SocketTransport } from "./transport.ts";
+import { Wire } from "./wire.ts";
+
+const log = getLogger(["pnetwork", "client"]);
+
+/** What a {@linkcode Client} may be told. */
+export interface ClientOptions<C extends Contract = Untyped>
+  extends Endpoint, ClientLimits, ConnectionLimits {
+  /** What the server's `authenticate` is shown: any JSON, within `maxHandshakeBytes` of the server. */
+  auth?: unknown;
+  /**
+   * The connection has come. Its packets are handled when this has returned (or its promise has
+   * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
+   * is closed.
+   */
+  onConnect?: (connection: Connection<Flipped<C>>) => unknown;
+  /** The connection has gone. */
+  onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
+}
+
+/** How a {@linkcode Client} starts. */
+export interface ConnectOptions {
+  /** Calls the start off. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Connects to a server, shakes hands, and runs what is bound for what the server sends.
+ *
+ * @example
+ * ```ts
+ * import { Client, Server } from "@pnetwork/pnetwork";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new Server({ port: 0 });
+ * server.bindAction("whoami", (_data, _packet, connection) => connection.id);
+ * await server.start();
+ *
+ * await using client = new Client({ port: server.port });
+ * await client.start();
+ * assertEquals(await client.request("whoami"), client.id);
+ * ```
+ */
+export class Client<C extends Contract = Untyped> implements AsyncDisposable {
+  /** The connection to the server, by token: one, or none. */
+  readonly clients: ConnectionMap<Flipped<C>> = new ConnectionMap<Flipped<C>>();
+
+  readonly #endpoint: ResolvedEndpoint;
+  readonly #limits: ResolvedClientLimits;
+  readonly #options: ClientOptions<C>;
+  readonly #actions = new ActionTable();
+  readonly #sweep = new Sweep();
+  readonly #closing = new AbortController();
+  readonly #closed = Promise.withResolvers<CloseInfo>();
+
+  #state: "idle" | "connecting" | "connected" | "closed" = "idle";
+  #connection: Connection<Flipped<C>> | undefined;
+
+  /**
+   * @param options Where the server is, what to tell it, and limits.
+   * @throws {TypeError} If an option has the wrong type.
+   * @throws {RangeError} If an option is out of range.
+   */
+  constructor(options: ClientOptions<C> = {}) {
+    this.#limits = resolveClientLimits(options);
+    this.#endpoint = resolveEndpoint(options);
+    checkFunctions(options, ["onConnect", "onDisconnect"]);
+    this.#options = { ...options };
+    if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
+  }
+
+  /** The server's host; the path, for a Unix socket. */
+  get host(): string {
+    return "path" in this.#endpoint ? this.#endpoint.path : this.#endpoint.host;
+  }
+
+  /** The server's port; 0 for a Unix socket. */
+  get port(): number {
+    return "port" in this.#endpoint ? this.#endpoint.port : 0;
+  }
+
+  /** Where the server is, for people: `127.0.0.1:25565`, or `unix:/run/x.sock`. */
+  get address(): string {
+    return endpointText(this.#endpoint);
+  }
+
+  /** `idle` before `start()` and after it failed, then `connecting`, `connected` and `closed`. */
+  get state(): "idle" | "connecting" | "connected" | "closed" {
+    return this.#state;
+  }
+
+  /** The connection to the server; `undefined` before `start()` has resolved. */
+  get connection(): Connection<Flipped<C>> | undefined {
+    return this.#connection;
+  }
+
+  /** The public name that the server gave; `undefined` before `start()` has resolved. */
+  get id(): string | undefined {
+    return this.#connection?.id;
+  }
+
+  /** The secret that the server gave; `undefined` before `start()` has resolved. Never show it. */
+  get token(): string | undefined {
+    return this.#connection?.token ?? undefined;
+  }
+
+  /** Resolves when it has been closed, or its connection has ended. Never rejects. */
+  get closed(): Promise<CloseInfo> {
+    return this.#closed.promise;
+  }
+
+  /** What is bound. */
+  get actions(): ActionInfo[] {
+    return this.#actions.list();
+  }
+
+  /** Its own loop, and what it waits for. Its connection has loops of its own. */
+  get loops(): LoopInfo[] {
+    const due = this.#sweep.nextTick;
+    const waitsFor = due === Infinity
+      ? "a deadline"
+      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
+    return [{ loop: "sweep", waitsFor }];
+  }
+
+  /** Makes a packet for the server. See the function of this name. */
+  createPacket<Name extends NameOf<ActionsOf<C, "server">>>(
+    name: Name,
+    ...data: DataArguments<DataOf<ActionsOf<C, "server">, Name>>
+  ): Packet<DataOf<ActionsOf<C, "server">, Name>, Name> {
+    return createPacket(name, ...data) as Packet<DataOf<ActionsOf<C, "server">, Name>, Name>;
+  }
+
+  /**
+   * Binds a name: what runs when the server sends a packet of that name. What was bound to it before
+   * no longer is.
+   *
+   * @param name The action's name; must not start with `@`.
+   * @param bind A {@linkcode Bind}, or a function `(data, packet, connection)`.
+   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither.
+   */
+  bindAction<Name extends NameOf<ActionsOf<C, "client">>>(
+    name: Name,
+    bind: BindFor<ActionsOf<C, "client">, Name, Flipped<C>>,
+  ): this {
+    this.#actions.bind(name, bind);
+    return this;
+  }
+
+  /**
+   * Binds every name that nothing else is bound to.
+   *
+   * @throws {TypeError} If `bind` is neither a {@linkcode Bind} nor a function.
+   */
+  bindFallback(bind: BindFor<Untyped["client"], string, Flipped<C>>): this {
+    this.#actions.bindFallback(bind);
+    return this;
+  }
+
+  /**
+   * Connects and shakes hands. After it has failed it may be called again.
+   *
+   * @returns Resolves when the client is registered: its `token` is set.
+   * @throws {TypeError} If it was started before, or the runtime is not Deno.
+   * @throws {ConnectionError} `CONNECT_FAILED` (its `cause` is what the system said),
+   * `CONNECTION_LOST` (during the handshake), `CLOSED` (by `close()`), `GOING_AWAY`.
+   * @throws {HandshakeError} `REFUSED`, `SERVER_FULL`, `HANDSHAKE_TIMEOUT`.
+   * @throws {ProtocolError} If what answers does not speak this protocol, or not this version.
+   * @throws {Deno.errors.NotCapable} Without `--allow-net` for the host.
+   */
+  async start({ signal }: ConnectOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#state !== "idle") {
+      throw new TypeError(`A client starts once, and this one is ${this.#state}`);
+    }
+    this.#state = "connecting";
+    const timeout = new AbortController();
+    const callOff = this.#sweep.after(
+      this.#limits.handshakeTimeoutMs,
+      () => timeout.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
+    );
+    const signals = [this.#closing.signal, timeout.signal, ...(signal ? [signal] : [])];
+    try {
+      this.#connected(await this.#shakeHands(AbortSignal.any(signals)));
+    } catch (error) {
+      if (this.#state === "connecting") this.#state = "idle";
+      throw error;
+    } finally {
+      callOff();
+    }
+  }
+
+  /**
+   * Sends a packet to the server. See {@linkcode Connection.sendPacket}.
+   *
+   * @throws {TypeError} If the packet cannot be sent, or the client was not started.
+   */
+  sendPacket(packet: PacketTo<ActionsOf<C, "server">>): Promise<void> {
+    return this.#started().sendPacket(packet);
+  }
+
+  /**
+   * Asks the server for a reply. See {@linkcode Connection.request}.
+   *
+   * @throws {TypeError} If the packet cannot be sent, or the client was not started.
+   */
+  request<Name extends NameOf<ActionsOf<C, "server">>>(
+    name: Name,
+    ...rest: RequestArguments<DataOf<ActionsOf<C, "server">, Name>>
+  ): Promise<ReplyOf<ActionsOf<C, "server">, Name>> {
+    return this.#started().request(name, ...rest);
+  }
+
+  /**
+   * Measures the time to the server and back, in milliseconds. See {@linkcode Connection.ping}.
+   *
+   * @throws {TypeError} If the client was not started.
+   */
+  ping(options: RequestOptions = {}): Promise<number> {
+    return this.#started().ping(options);
+  }
+
+  /** Ends the connection in order. Calling it again waits for the same end. */
+  async close(options: CloseOptions = {}): Promise<void> {
+    this.#closing.abort(new ConnectionError("CLOSED", "the client was closed"));
+    if (this.#connection) {
+      await this.#connection.close(options);
+    } else {
+      this.#state = "closed";
+      this.#closed.resolve({ code: "CLOSED", reason: options.reason ?? "closed" });
+    }
+  }
+
+  /** Closes it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** What may be shown of it: no token. */
+  toJSON(): Record<string, unknown> {
+    return { address: this.address, state: this.#state, id: this.id };
+  }
+
+  /** For `console.log`. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.#inspect();
+  }
+
+  /** For `console.log` of Node's kind. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.#inspect();
+  }
+
+  #inspect(): string {
+    const { address, state, id } = this;
+    return `Client { address: "${address}", state: "${state}", id: ${id ? `"${id}"` : id} }`;
+  }
+
+  #started(): Connection<Flipped<C>> {
+    if (!this.#connection) throw new TypeError("The client must be started first: await start()");
+    return this.#connection;
+  }
+
+  async #shakeHands(signal: AbortSignal): Promise<Connection<Flipped<C>>> {
+    const conn = await this.#connect(signal);
+    const { maxHandshakeBytes, maxPacketBytes } = this.#limits;
+    const wire = new Wire(new SocketTransport(conn), {
+      limits: this.#limits,
+      maxFirstLineBytes: maxHandshakeBytes,
+      sweep: this.#sweep,
+    });
+    try {
+      wire.write(encodeHello(this.#options.auth, maxPacketBytes));
+      const welcome = await abortable(readWelcome(wire), signal);
+      const connection: Connection<Flipped<C>> = new Connection<Flipped<C>>({
+        id: welcome.id,
+        token: welcome.token,
+        wire,
+        sweep: this.#sweep,
+        limits: this.#limits,
+        peerMaxPacketBytes: welcome.maxPacketBytes,
+        actions: this.#actions,
+        onEnd: (_, info) => this.#disconnected(connection, info),
+      });
+      return connection;
+    } catch (error) {
+      if (error instanceof PnetworkError && error.code !== "CONNECTION_LOST") {
+        const { code, message } = error;
+        await wire.end(encodeControl("@close", { code, reason: message }));
+      } else {
+        wire.abort();
+      }
+      throw error;
+    }
+  }
+
+  async #connect(signal: AbortSignal): Promise<Deno.Conn> {
+    try {
+      return await connect(this.#endpoint, signal);
+    } catch (cause) {
+      const isTimeout = cause instanceof HandshakeError;
+      if (signal.aborted && !isTimeout) throw signal.reason;
+      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
+      const why = cause instanceof Deno.errors.ConnectionRefused
+        ? "nobody listens there"
+        : isTimeout
+        ? "nothing answered in time"
+        : String(cause);
+      throw new ConnectionError("CONNECT_FAILED", `cannot connect to ${this.address}: ${why}`, {
+        cause,
+      });
+    }
+  }
+
+  #connected(connection: Connection<Flipped<C>>): void {
+    this.#connection = connection;
+    this.#state = "connected";
+    if (connection.token) this.clients.set(connection.token, connection);
+    connection.closed.then((info) => {
+      this.#state = "closed";
+      this.#closed.resolve(info);
+    });
+    log.info("connected to {address} as {id}", { address: this.address, id: connection.id });
+    this.#listen(connection);
+  }
+
+  async #listen(connection: Connection<Flipped<C>>): Promise<void> {
+    try {
+      await this.#options.onConnect?.(connection);
+      if (!connection.isListening) connection.startListen();
+    } catch (error) {
+      log.error("onConnect failed: {error}", { error });
+      await connection.close({ reason: "the client could not set the connection up" });
+    }
+  }
+
+  async #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
+    if (connection.token) this.clients.delete(connection.token);
+    log.info("disconnected: {code}: {reason}", { ...info });
+    try {
+      await this.#options.onDisconnect?.(connection, info);
+    } catch (error) {
+      log.error("onDisconnect failed: {error}", { error });
+    }
+  }
+}

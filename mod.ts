@@ -1,0 +1,95 @@
+/**
+ * Simple TCP server/client communication: named packets, actions bound to names, replies, and a
+ * secret token for each client.
+ *
+ * ```ts
+ * import { Bind, Client, Server } from "@pnetwork/pnetwork";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greet extends Bind<{ name: string }, string> {
+ *   run(data: { name: string }) {
+ *     return `hello ${data.name}`;
+ *   }
+ * }
+ *
+ * await using server = new Server({ port: 0 });
+ * server.bindAction("greet", new Greet("greeter"));
+ * await server.start();
+ *
+ * await using client = new Client({ port: server.port });
+ * await client.start();
+ * assertEquals(await client.request("greet", { name: "Ada" }), "hello Ada");
+ * ```
+ *
+ * @module
+ */
+
+export { type ActionInfo, Bind, type BindFor } from "./actions.ts";
+export { Client, type ClientOptions, type ConnectOptions } from "./client.ts";
+export {
+  LineDecoder,
+  type LineDecoderOptions,
+  PacketDecoderStream,
+  PacketEncoderStream,
+} from "./codec.ts";
+export { Connection, type ConnectionStats, type LoopInfo } from "./connection.ts";
+export { ConnectionMap } from "./connection_map.ts";
+export type {
+  ActionFunction,
+  ActionsOf,
+  CloseInfo,
+  CloseOptions,
+  Contract,
+  DataArguments,
+  DataOf,
+  Flipped,
+  NameOf,
+  PacketTo,
+  Peer,
+  ReplyOf,
+  RequestArguments,
+  RequestOptions,
+  Untyped,
+} from "./contract.ts";
+export {
+  ConnectionError,
+  type ConnectionErrorCode,
+  type ErrorCode,
+  HandshakeError,
+  type HandshakeErrorCode,
+  PnetworkError,
+  ProtocolError,
+  type ProtocolErrorCode,
+  type ProtocolErrorOptions,
+  RequestError,
+  type RequestErrorCode,
+  type RequestErrorOptions,
+} from "./errors.ts";
+export { type Handshake, PROTOCOL_VERSION } from "./handshake.ts";
+export {
+  type ClientLimits,
+  type ConnectionLimits,
+  DEFAULTS,
+  type Endpoint,
+  type ServerLimits,
+} from "./options.ts";
+export {
+  createPacket,
+  type DecodeOptions,
+  decodePacket,
+  type ErrorData,
+  type OutgoingPacket,
+  type Packet,
+  ReceivedPacket,
+} from "./packet.ts";
+export { sanitize } from "./sanitize.ts";
+export {
+  type BroadcastOptions,
+  type BroadcastResult,
+  type Group,
+  Server,
+  type ServerOptions,
+  type StartOptions,
+  type Verdict,
+} from "./server.ts";
+export type { StreamPair } from "./transport.ts";

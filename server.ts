@@ -1,0 +1,570 @@
+/**
+ * The side that listens.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { generate as generateId } from "@std/uuid/v7";
+import { abortable } from "./abortable.ts";
+import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { AddressCounts, addressKey } from "./addresses.ts";
+import { Changes } from "./changes.ts";
+import { Connection, type LoopInfo } from "./connection.ts";
+import { ConnectionMap } from "./connection_map.ts";
+import type {
+  ActionsOf,
+  CloseInfo,
+  CloseOptions,
+  Contract,
+  DataArguments,
+  DataOf,
+  NameOf,
+  PacketTo,
+  Untyped,
+} from "./contract.ts";
+import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
+import { Groups } from "./groups.ts";
+import {
+  encodeRefusal,
+  encodeWelcome,
+  type Handshake,
+  type Hello,
+  readHello,
+} from "./handshake.ts";
+import {
+  checkFunctions,
+  checkTimeout,
+  type ConnectionLimits,
+  type Endpoint,
+  type ResolvedEndpoint,
+  type ResolvedServerLimits,
+  resolveEndpoint,
+  resolveServerLimits,
+  type ServerLimits,
+} from "./options.ts";
+import { createPacket, describe, encodeHead, type Packet } from "./packet.ts";
+import { Sweep } from "./sweep.ts";
+import { endpointText, listen, SocketTransport } from "./transport.ts";
+import { Wire } from "./wire.ts";
+
+const log = getLogger(["pnetwork", "server"]);
+
+/**
+ * What `authenticate` decides: `true` lets the client in, `false` does not, `{ refuse }` says why not,
+ * and `{ attach }` lets it in and puts something on its connection.
+ */
+export type Verdict = boolean | { refuse: string } | { attach: unknown };
+
+/** What a {@linkcode Server} may be told. */
+export interface ServerOptions<C extends Contract = Untyped>
+  extends Endpoint, ServerLimits, ConnectionLimits {
+  /**
+   * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
+   * client is refused.
+   *
+   * @default {() => true}
+   */
+  authenticate?: (handshake: Handshake) => Verdict | Promise<Verdict>;
+  /**
+   * A connection has come. Its packets are handled when this has returned (or its promise has
+   * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
+   * is closed.
+   */
+  onConnect?: (connection: Connection<C>) => unknown;
+  /** A connection has gone. */
+  onDisconnect?: (connection: Connection<C>, info: CloseInfo) => unknown;
+}
+
+/** How a {@linkcode Server} starts. */
+export interface StartOptions {
+  /** Calls the start off. */
+  signal?: AbortSignal;
+}
+
+/** To whom a broadcast does not go. */
+export interface BroadcastOptions {
+  /** One connection, or several. */
+  except?: { readonly id: string } | Iterable<{ readonly id: string }>;
+}
+
+/** Who was sent a broadcast. */
+export interface BroadcastResult {
+  /** How many connections it was queued for. */
+  sent: number;
+  /** The ids of those that cannot get it, and why: too large for them, too slow, leaving. */
+  missed: Map<string, PnetworkError>;
+}
+
+/** A set of connections to broadcast to. It exists while it has members. */
+export interface Group<C extends Contract = Untyped> {
+  /** Its name. */
+  readonly name: string;
+  /** Who is in it. */
+  readonly members: ReadonlySet<Connection<C>>;
+  /** Sends a packet to all members. See {@linkcode Server.broadcast}. */
+  broadcast(
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options?: BroadcastOptions,
+  ): BroadcastResult;
+}
+
+const MIN_BACKOFF_MS = 50;
+const MAX_BACKOFF_MS = 1_000;
+
+/**
+ * Listens, registers each client that shakes hands, and runs what is bound for what they send.
+ *
+ * @example
+ * ```ts
+ * import { Client, Server } from "@pnetwork/pnetwork";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new Server({ port: 0 });
+ * server.bindAction("greet", (name) => `hello ${name}`);
+ * await server.start();
+ *
+ * await using client = new Client({ port: server.port });
+ * await client.start();
+ * assertEquals(await client.request("greet", "Ada"), "hello Ada");
+ * ```
+ */
+export class Server<C extends Contract = Untyped> implements AsyncDisposable {
+  /** The registered clients, by their secret token. */
+  readonly clients: ConnectionMap<C> = new ConnectionMap<C>();
+
+  readonly #endpoint: ResolvedEndpoint;
+  readonly #limits: ResolvedServerLimits;
+  readonly #options: ServerOptions<C>;
+  readonly #actions = new ActionTable();
+  readonly #groups: Groups<Connection<C>>;
+  readonly #sweep = new Sweep();
+  readonly #changes = new Changes();
+  readonly #addresses = new AddressCounts();
+  readonly #handshakes = new Set<AbortController>();
+  readonly #handshakeAddresses = new AddressCounts();
+  readonly #closed = Promise.withResolvers<void>();
+
+  #state: "idle" | "listening" | "closing" | "closed" = "idle";
+  #listener: Deno.Listener | undefined;
+  #acceptWaitsFor = "start()";
+
+  /**
+   * @param options Where to listen, whom to let in, and limits.
+   * @throws {TypeError} If an option has the wrong type.
+   * @throws {RangeError} If an option is out of range.
+   */
+  constructor(options: ServerOptions<C> = {}) {
+    this.#limits = resolveServerLimits(options);
+    this.#endpoint = resolveEndpoint(options);
+    checkFunctions(options, ["authenticate", "onConnect", "onDisconnect"]);
+    this.#options = { ...options };
+    this.#groups = new Groups(this.#limits);
+  }
+
+  /** The host that it was told to listen on; the path, for a Unix socket. */
+  get host(): string {
+    return "path" in this.#endpoint ? this.#endpoint.path : this.#endpoint.host;
+  }
+
+  /** The port that it listens on; before `start()`, the one that it was told. 0 for a Unix socket. */
+  get port(): number {
+    const addr = this.#listener?.addr;
+    if (addr && "port" in addr) return addr.port;
+    return "port" in this.#endpoint ? this.#endpoint.port : 0;
+  }
+
+  /** Where it listens, for people: `127.0.0.1:25565`, or `unix:/run/x.sock`. */
+  get address(): string {
+    if ("path" in this.#endpoint) return endpointText(this.#endpoint);
+    return endpointText({ host: this.#endpoint.host, port: this.port });
+  }
+
+  /** `idle` before `start()`, then `listening`, `closing` and `closed`. */
+  get state(): "idle" | "listening" | "closing" | "closed" {
+    return this.#state;
+  }
+
+  /** Resolves when it has been closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** What is bound. */
+  get actions(): ActionInfo[] {
+    return this.#actions.list();
+  }
+
+  /** The names of the groups that have members. */
+  get groups(): string[] {
+    return this.#groups.names;
+  }
+
+  /** Its own loop, and what it waits for. Each connection has loops of its own. */
+  get loops(): LoopInfo[] {
+    const due = this.#sweep.nextTick;
+    const sweepWaitsFor = due === Infinity
+      ? "a deadline"
+      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
+    return [
+      { loop: "accept", waitsFor: this.#acceptWaitsFor },
+      { loop: "handshakes", waitsFor: `${this.#handshakes.size} clients to shake hands` },
+      { loop: "sweep", waitsFor: sweepWaitsFor },
+    ];
+  }
+
+  /** Makes a packet for a client. See the function of this name. */
+  createPacket<Name extends NameOf<ActionsOf<C, "client">>>(
+    name: Name,
+    ...data: DataArguments<DataOf<ActionsOf<C, "client">, Name>>
+  ): Packet<DataOf<ActionsOf<C, "client">, Name>, Name> {
+    return createPacket(name, ...data) as Packet<DataOf<ActionsOf<C, "client">, Name>, Name>;
+  }
+
+  /**
+   * Binds a name: what runs when a packet of that name arrives. What was bound to it before no longer
+   * is.
+   *
+   * @param name The action's name; must not start with `@`.
+   * @param bind A {@linkcode Bind}, or a function `(data, packet, connection)`.
+   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither.
+   */
+  bindAction<Name extends NameOf<ActionsOf<C, "server">>>(
+    name: Name,
+    bind: BindFor<ActionsOf<C, "server">, Name, C>,
+  ): this {
+    this.#actions.bind(name, bind);
+    return this;
+  }
+
+  /**
+   * Binds every name that nothing else is bound to.
+   *
+   * @throws {TypeError} If `bind` is neither a {@linkcode Bind} nor a function.
+   */
+  bindFallback(bind: BindFor<Untyped["server"], string, C>): this {
+    this.#actions.bindFallback(bind);
+    return this;
+  }
+
+  /**
+   * Starts to listen.
+   *
+   * @returns Resolves when it listens.
+   * @throws {TypeError} If it was started before, or the runtime is not Deno.
+   * @throws {ConnectionError} `LISTEN_FAILED`: the port is taken, the host is not of this machine, … Its
+   * `cause` is what the system said.
+   * @throws {Deno.errors.NotCapable} Without `--allow-net` for the host.
+   */
+  async start({ signal }: StartOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#state !== "idle") {
+      throw new TypeError(`A server starts once, and this one is ${this.#state}`);
+    }
+    this.#state = "listening";
+    try {
+      this.#listener = await listen(this.#endpoint);
+    } catch (cause) {
+      this.#state = "idle";
+      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
+      const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
+      const where = endpointText(this.#endpoint);
+      throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
+    }
+    log.info("listening on {address}", { address: this.address });
+    this.#acceptAll(this.#listener);
+  }
+
+  /**
+   * Sends a packet to all clients: stringified once, and without waiting for anyone.
+   *
+   * @returns Who was sent it, and who was not.
+   * @throws {TypeError} If the packet cannot be sent.
+   */
+  broadcast(
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: BroadcastOptions = {},
+  ): BroadcastResult {
+    return this.#broadcast(this.clients.values(), packet, options);
+  }
+
+  /** The connections that joined this group. */
+  group(name: string): Group<C> {
+    if (typeof name !== "string") {
+      throw new TypeError(`A group's name must be a string, got ${describe(name)}`);
+    }
+    const members = () => this.#groups.membersOf(name);
+    return {
+      name,
+      get members() {
+        return new Set(members());
+      },
+      broadcast: (packet, options = {}) => this.#broadcast(members(), packet, options),
+    };
+  }
+
+  /**
+   * Stops listening, lets running handlers finish and their replies go out, and closes all
+   * connections with `GOING_AWAY`. Calling it again waits for the same end.
+   *
+   * @param options How long handlers may go on (default: the server's `drainTimeoutMs`), and why, for
+   * the people on the other side.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { reason = "the server is shutting down", drainTimeoutMs = this.#limits.drainTimeoutMs } =
+      options;
+    checkTimeout("drainTimeoutMs", drainTimeoutMs);
+    if (this.#state === "closing" || this.#state === "closed") return await this.closed;
+    this.#state = "closing";
+    this.#listener?.close();
+    this.#acceptWaitsFor = "nothing: it has ended";
+    this.#changes.notify();
+    for (const handshake of this.#handshakes) {
+      handshake.abort(new ConnectionError("GOING_AWAY", reason));
+    }
+    const goodbyes = [...this.clients.values()].map((connection) =>
+      connection.closeWith("GOING_AWAY", { reason, drainTimeoutMs })
+    );
+    await Promise.all(goodbyes);
+    await this.#changes.until(() => this.#handshakes.size === 0);
+    this.#state = "closed";
+    this.#closed.resolve();
+  }
+
+  /** Closes it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** What may be shown of it: no token. */
+  toJSON(): Record<string, unknown> {
+    return { address: this.address, state: this.#state, clients: this.clients.toJSON() };
+  }
+
+  /** For `console.log`. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.#inspect();
+  }
+
+  /** For `console.log` of Node's kind. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.#inspect();
+  }
+
+  #inspect(): string {
+    const { address, state, clients } = this;
+    return `Server { address: "${address}", state: "${state}", clients: ${clients.size} }`;
+  }
+
+  async #acceptAll(listener: Deno.Listener): Promise<void> {
+    let backoffMs = MIN_BACKOFF_MS;
+    while (this.#state === "listening") {
+      this.#acceptWaitsFor = "a handshake to end";
+      const { maxHandshakes } = this.#limits;
+      await this.#changes.until(() =>
+        this.#handshakes.size < maxHandshakes || this.#state !== "listening"
+      );
+      if (this.#state !== "listening") return;
+      try {
+        this.#acceptWaitsFor = "a client";
+        this.#admit(await listener.accept());
+        backoffMs = MIN_BACKOFF_MS;
+      } catch (error) {
+        if (this.#state !== "listening") return;
+        // Out of file descriptors, most likely. Whoever is connected is served on meanwhile.
+        log.warn("cannot accept, trying again in {backoffMs} ms: {error}", { backoffMs, error });
+        this.#acceptWaitsFor = `${backoffMs} ms to pass: the last accept failed`;
+        await this.#pause(backoffMs);
+        backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    let isOver = false;
+    const callOff = this.#sweep.after(ms, () => {
+      isOver = true;
+      this.#changes.notify();
+    });
+    await this.#changes.until(() => isOver || this.#state !== "listening");
+    callOff();
+  }
+
+  /** Lets a socket try to shake hands, unless too many from its address do. */
+  #admit(conn: Deno.Conn): void {
+    const { exemptLoopback, maxHandshakesPerAddress } = this.#limits;
+    let transport: SocketTransport;
+    try {
+      transport = new SocketTransport(conn);
+    } catch (error) {
+      // It was gone before it was looked at.
+      log.debug("a socket was lost at once: {error}", { error });
+      conn.close();
+      return;
+    }
+    const from = addressKey(conn.remoteAddr, exemptLoopback);
+    if (this.#handshakeAddresses.of(from) >= maxHandshakesPerAddress) {
+      turnAway(transport, new HandshakeError("SERVER_FULL", "too many handshakes at once"));
+      return;
+    }
+    this.#welcome(transport, from);
+  }
+
+  /** The handshake, from the first byte to the registered connection. Never rejects. */
+  async #welcome(transport: SocketTransport, from: string | undefined): Promise<void> {
+    const { maxHandshakeBytes, handshakeTimeoutMs } = this.#limits;
+    const wire = new Wire(transport, {
+      limits: this.#limits,
+      maxFirstLineBytes: maxHandshakeBytes,
+      sweep: this.#sweep,
+    });
+    const handshake = new AbortController();
+    const { signal } = handshake;
+    const callOff = this.#sweep.after(
+      handshakeTimeoutMs,
+      () => handshake.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
+    );
+    this.#handshakes.add(handshake);
+    this.#handshakeAddresses.add(from);
+    try {
+      const hello = await abortable(readHello(wire), signal);
+      if (hello) {
+        const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
+        this.#register(hello, wire, from, attached);
+      } else {
+        wire.abort();
+      }
+    } catch (error) {
+      await this.#refuse(wire, error);
+    } finally {
+      callOff();
+      this.#handshakes.delete(handshake);
+      this.#handshakeAddresses.remove(from);
+      this.#changes.notify();
+    }
+  }
+
+  /** Resolves to what is attached to the connection. */
+  async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
+    const { authenticate } = this.#options;
+    if (!authenticate) return undefined;
+    const verdict = await authenticate({ auth: hello.auth, address, signal });
+    if (verdict === true) return undefined;
+    if (verdict === false) throw new HandshakeError("REFUSED", "the server refused");
+    if (verdict !== null && typeof verdict === "object") {
+      if ("refuse" in verdict) throw new HandshakeError("REFUSED", String(verdict.refuse));
+      if ("attach" in verdict) return verdict.attach;
+    }
+    throw new TypeError(
+      `authenticate must decide: true, false, { refuse } or { attach }, got ${describe(verdict)}`,
+    );
+  }
+
+  #register(hello: Hello, wire: Wire, from: string | undefined, attached: unknown): void {
+    const { maxConnections, maxConnectionsPerAddress, maxPacketBytes } = this.#limits;
+    if (this.clients.size >= maxConnections) {
+      throw new HandshakeError("SERVER_FULL", "the server has no room for more clients");
+    }
+    if (
+      maxConnectionsPerAddress !== false && this.#addresses.of(from) >= maxConnectionsPerAddress
+    ) {
+      throw new HandshakeError("SERVER_FULL", "too many clients from this address");
+    }
+    const id = generateId();
+    const token = crypto.randomUUID();
+    wire.write(encodeWelcome(hello, { id, token, maxPacketBytes }));
+    const connection = new Connection<C>({
+      id,
+      token,
+      wire,
+      attached,
+      sweep: this.#sweep,
+      limits: this.#limits,
+      peerMaxPacketBytes: hello.maxPacketBytes,
+      actions: this.#actions,
+      groups: this.#groups as unknown as Groups<Connection>,
+      onEnd: (_, info) => {
+        this.clients.delete(token);
+        this.#addresses.remove(from);
+        this.#disconnected(connection, info);
+      },
+    });
+    this.clients.set(token, connection);
+    this.#addresses.add(from);
+    log.info("{id} connected from {address}", { id, address: wire.address });
+    this.#connected(connection);
+  }
+
+  async #connected(connection: Connection<C>): Promise<void> {
+    try {
+      await this.#options.onConnect?.(connection);
+      if (!connection.isListening) connection.startListen();
+    } catch (error) {
+      log.error("{id}: onConnect failed: {error}", { id: connection.id, error });
+      await connection.close({ reason: "the server could not set the connection up" });
+    }
+  }
+
+  async #disconnected(connection: Connection<C>, info: CloseInfo): Promise<void> {
+    log.info("{id} disconnected: {code}: {reason}", { id: connection.id, ...info });
+    try {
+      await this.#options.onDisconnect?.(connection, info);
+    } catch (error) {
+      log.error("{id}: onDisconnect failed: {error}", { id: connection.id, error });
+    }
+  }
+
+  async #refuse(wire: Wire, error: unknown): Promise<void> {
+    const refusal = error instanceof PnetworkError
+      ? error
+      : new HandshakeError("REFUSED", "the server refused", { cause: error });
+    if (refusal === error) {
+      const { code, message } = refusal;
+      log.info("refused {address}: {code}: {message}", { address: wire.address, code, message });
+    } else {
+      log.error("authenticate failed, {address} is refused: {error}", {
+        address: wire.address,
+        error,
+      });
+    }
+    if (refusal.code === "CONNECTION_LOST") wire.abort();
+    else await wire.end(encodeRefusal(refusal));
+  }
+
+  #broadcast(
+    connections: Iterable<Connection<C>>,
+    packet: PacketTo<ActionsOf<C, "client">>,
+    { except }: BroadcastOptions,
+  ): BroadcastResult {
+    const left = exceptIds(except);
+    const head = encodeHead(packet);
+    const result: BroadcastResult = { sent: 0, missed: new Map() };
+    // A copy: whoever is found too slow leaves the set while it is walked over.
+    for (const connection of [...connections]) {
+      if (left.has(connection.id)) continue;
+      const error = connection.broadcastHead(head);
+      if (error) result.missed.set(connection.id, error);
+      else result.sent++;
+    }
+    return result;
+  }
+}
+
+function exceptIds(except: BroadcastOptions["except"]): Set<string> {
+  if (except === undefined) return new Set();
+  const list = Symbol.iterator in except ? [...except] : [except];
+  for (const one of list) {
+    if (typeof one?.id !== "string") {
+      throw new TypeError(`except must be a connection or several, got ${describe(one)}`);
+    }
+  }
+  return new Set(list.map(({ id }) => id));
+}
+
+/** Tells a socket why it is not wanted, without spending more on it than one write. */
+function turnAway(transport: SocketTransport, error: PnetworkError): void {
+  log.warn("refused {address}: {message}", { address: transport.address, message: error.message });
+  transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
+    // Whether it was still there to read that is all the same.
+    .catch(() => {}).finally(() => transport.close());
+}
