@@ -25,7 +25,8 @@ import type {
   Untyped,
 } from "./contract.ts";
 import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
-import { encodeHello, readWelcome } from "./handshake.ts";
+import { encodeHello, readWelcome, type Welcome } from "./handshake.ts";
+import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
   type ClientLimits,
@@ -198,6 +199,18 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /**
+   * Runs what is bound to a name here, as if a request of that name had come. The connection that the
+   * bind is handed lives as long as the request, and is in no list.
+   *
+   * @param name The action.
+   * @param data Its data; `null` when left out.
+   * @returns The reply. Rejects like {@linkcode Connection.request}.
+   */
+  trigger(name: string, data: unknown = null): Promise<unknown> {
+    return runAction(this.#actions, this.#limits, name, data);
+  }
+
+  /**
    * Connects and shakes hands. After it has failed it may be called again.
    *
    * @returns Resolves when the client is registered: its `token` is set.
@@ -221,7 +234,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     );
     const signals = [this.#closing.signal, timeout.signal, ...(signal ? [signal] : [])];
     try {
-      this.#connected(await this.#shakeHands(AbortSignal.any(signals)));
+      await this.#shakeHands(AbortSignal.any(signals));
     } catch (error) {
       if (this.#state === "connecting") this.#state = "idle";
       throw error;
@@ -301,7 +314,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     return this.#connection;
   }
 
-  async #shakeHands(signal: AbortSignal): Promise<Connection<Flipped<C>>> {
+  async #shakeHands(signal: AbortSignal): Promise<void> {
     const conn = await this.#connect(signal);
     const { maxHandshakeBytes, maxPacketBytes } = this.#limits;
     const wire = new Wire(new SocketTransport(conn), {
@@ -312,17 +325,9 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     try {
       wire.write(encodeHello(this.#options.auth, maxPacketBytes));
       const welcome = await abortable(readWelcome(wire), signal);
-      const connection: Connection<Flipped<C>> = new Connection<Flipped<C>>({
-        id: welcome.id,
-        token: welcome.token,
-        wire,
-        sweep: this.#sweep,
-        limits: this.#limits,
-        peerMaxPacketBytes: welcome.maxPacketBytes,
-        actions: this.#actions,
-        onEnd: (_, info) => this.#disconnected(connection, info),
-      });
-      return connection;
+      // It may have been called off since that was settled.
+      signal.throwIfAborted();
+      this.#register(welcome, wire);
     } catch (error) {
       if (error instanceof PnetworkError && error.code !== "CONNECTION_LOST") {
         const { code, message } = error;
@@ -352,19 +357,33 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
-  #connected(connection: Connection<Flipped<C>>): void {
+  /** All at once: the connection may end as soon as it exists. */
+  #register({ id, token, maxPacketBytes }: Welcome, wire: Wire): void {
+    const connection: Connection<Flipped<C>> = new Connection<Flipped<C>>({
+      id,
+      token,
+      wire,
+      sweep: this.#sweep,
+      limits: this.#limits,
+      peerMaxPacketBytes: maxPacketBytes,
+      actions: this.#actions,
+      onEnd: (_, info) => {
+        this.clients.delete(token);
+        this.#disconnected(connection, info);
+      },
+    });
+    this.clients.set(token, connection);
     this.#connection = connection;
     this.#state = "connected";
-    if (connection.token) this.clients.set(connection.token, connection);
     connection.closed.then((info) => {
       this.#state = "closed";
       this.#closed.resolve(info);
     });
-    log.info("connected to {address} as {id}", { address: this.address, id: connection.id });
-    this.#listen(connection);
+    log.info("connected to {address} as {id}", { address: this.address, id });
+    this.#connected(connection);
   }
 
-  async #listen(connection: Connection<Flipped<C>>): Promise<void> {
+  async #connected(connection: Connection<Flipped<C>>): Promise<void> {
     try {
       await this.#options.onConnect?.(connection);
       if (!connection.isListening) connection.startListen();
@@ -375,7 +394,6 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   async #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
-    if (connection.token) this.clients.delete(connection.token);
     log.info("disconnected: {code}: {reason}", { ...info });
     try {
       await this.#options.onDisconnect?.(connection, info);

@@ -32,6 +32,7 @@ import {
   type Hello,
   readHello,
 } from "./handshake.ts";
+import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
   checkTimeout,
@@ -245,6 +246,18 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   bindFallback(bind: BindFor<Untyped["server"], string, C>): this {
     this.#actions.bindFallback(bind);
     return this;
+  }
+
+  /**
+   * Runs what is bound to a name here, as if a request of that name had come. The connection that the
+   * bind is handed lives as long as the request, and is in no list.
+   *
+   * @param name The action.
+   * @param data Its data; `null` when left out.
+   * @returns The reply. Rejects like {@linkcode Connection.request}.
+   */
+  trigger(name: string, data: unknown = null): Promise<unknown> {
+    return runAction(this.#actions, this.#limits, name, data);
   }
 
   /**

@@ -1,0 +1,79 @@
+/**
+ * The command `server`.
+ *
+ * @module
+ */
+
+import type { Connection } from "../connection.ts";
+import { Server } from "../server.ts";
+import { CLI } from "./coretools.ts";
+import { ExitCode, onStopSignal } from "./exit.ts";
+import { logToStandardError } from "./logging.ts";
+import { Output } from "./output.ts";
+
+/** Where a command listens or connects, and how it prints. */
+export interface EndpointFlags {
+  /** A host name or an IP address. */
+  host?: string;
+  /** A TCP port. */
+  port?: number;
+  /** The path of a Unix socket. */
+  unix?: string;
+  /** Whether each line is one JSON object. */
+  json?: boolean;
+}
+
+/** What `server` was told. */
+export interface ServerFlags extends EndpointFlags {
+  /** What stands before the line that is typed. */
+  name: string;
+}
+
+/** Listens until it is told to stop. Resolves to the exit code. */
+export async function runServer({ host, port, unix, json, name }: ServerFlags): Promise<number> {
+  await logToStandardError();
+  const output = new Output({ json });
+  const server = new Server({
+    host,
+    port,
+    path: unix,
+    onConnect: (connection) => tell("connected", connection),
+    onDisconnect: (connection, { code }) => tell("disconnected", connection, code),
+  });
+  const console = new CLI(server, name, { output });
+
+  // In a pipe, standard output belongs to what is printed; with --json each line says what it is.
+  const tell = async (event: string, { id, address }: Connection, code?: string) => {
+    if (!output.isTerminal && !output.isJson) return;
+    const text = `${id} ${event}` + (code === undefined ? ` from ${address}` : `: ${code}`);
+    await output.say(text, { event, id, address, code }, "faint");
+  };
+
+  server
+    .bindAction("echo", (data) => data)
+    .bindAction("broadcast", (data, _packet, connection) => {
+      const { sent } = server.broadcast({ action: "broadcast", data }, { except: connection });
+      return { sent };
+    })
+    .bindAction(
+      "print",
+      (data) => output.line(output.json(output.isJson ? { event: "print", data } : data)),
+    );
+
+  await server.start();
+  const { address } = server;
+  const listening = { event: "listening", address, host: server.host, port: server.port };
+  await output.say(`listening on ${address}`, listening, "good");
+  const forget = onStopSignal(() => {
+    console.leave();
+    server.close();
+  });
+  await console.processCommand();
+  if (server.state === "listening" && output.isTerminal) {
+    await output.say("the console was left, the server runs on: Ctrl-C stops it", {}, "faint");
+  }
+  await server.closed;
+  forget();
+  await output.flush();
+  return ExitCode.Done;
+}

@@ -1,0 +1,46 @@
+/**
+ * How the command line ends.
+ *
+ * @module
+ */
+
+import { PnetworkError } from "../errors.ts";
+import { sanitize } from "../sanitize.ts";
+
+/** What the exit codes mean to scripts. */
+export const ExitCode = { Done: 0, Failed: 1, Usage: 2, NoConnection: 3 } as const;
+
+/** A wrong use of the command line that its parser cannot see. */
+export class UsageError extends Error {}
+
+const NO_CONNECTION = new Set<string>([
+  "CONNECT_FAILED",
+  "LISTEN_FAILED",
+  "HANDSHAKE_TIMEOUT",
+]);
+
+/** Says in one line on standard error what went wrong. Returns the exit code. */
+export function reportError(error: unknown, isJson = false): number {
+  const code = error instanceof PnetworkError ? error.code : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  const text = sanitize(code ? `${code}: ${message}` : message, 1_000);
+  console.error(isJson ? JSON.stringify({ error: { code, message: sanitize(message) } }) : text);
+  if (error instanceof UsageError) return ExitCode.Usage;
+  return code && NO_CONNECTION.has(code) ? ExitCode.NoConnection : ExitCode.Failed;
+}
+
+/** Calls back at the first SIGINT or SIGTERM; a second one ends the process at once. */
+export function onStopSignal(stop: () => void): () => void {
+  // Windows knows no SIGTERM.
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  let isStopping = false;
+  const listener = () => {
+    if (isStopping) Deno.exit(130);
+    isStopping = true;
+    stop();
+  };
+  for (const signal of signals) Deno.addSignalListener(signal, listener);
+  return () => {
+    for (const signal of signals) Deno.removeSignalListener(signal, listener);
+  };
+}
