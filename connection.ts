@@ -438,6 +438,8 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     }
     const timeoutMs = checkTimeout("drainTimeoutMs", drainTimeoutMs);
     if (timeoutMs !== 0) await this.#drain(timeoutMs);
+    // Whoever closes wants no more handlers started; otherwise what came before the end is handled.
+    this.#inbox.abandon();
     this.#end({ code, reason }, "goodbye");
     await this.closed;
   }

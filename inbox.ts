@@ -43,6 +43,7 @@ export class Inbox {
   #mode: InboxMode = "waiting";
   #isHeld = false;
   #isClosed = false;
+  #isAbandoned = false;
 
   constructor(receiver: Receiver, maxInFlight: number) {
     this.#receiver = receiver;
@@ -105,12 +106,18 @@ export class Inbox {
     return this.#shift();
   }
 
-  /** Nothing more comes in, and what waits is dropped. Handlers that run go on. */
+  /** Nothing more comes in. What waits still gets its turn: it was sent before the end. */
   close(): void {
     this.#isClosed = true;
+    this.changes.notify();
+  }
+
+  /** Nothing more comes in, and what waits is dropped. Handlers that run go on. */
+  abandon(): void {
+    this.#isAbandoned = true;
     this.#waiting = [];
     this.#bytes = 0;
-    this.changes.notify();
+    this.close();
   }
 
   #shift(): ReceivedPacket | undefined {
@@ -147,7 +154,7 @@ export class Inbox {
       this.#dispatch();
     };
     preparing.then(
-      (run) => settled(() => !this.#isClosed && this.#start(packet, run)),
+      (run) => settled(() => !this.#isAbandoned && this.#start(packet, run)),
       (error) => settled(() => this.#receiver.failed(packet, error)),
     );
   }
@@ -170,10 +177,13 @@ export class Inbox {
       this.changes.notify();
       this.#dispatch();
     };
-    Promise.resolve(result).then(
-      (value) => this.#receiver.succeeded(packet, value),
-      (error) => this.#receiver.failed(packet, error),
-    ).finally(settled);
+    Promise.resolve(result).then((value) => {
+      this.#receiver.succeeded(packet, value);
+      settled();
+    }, (error) => {
+      this.#receiver.failed(packet, error);
+      settled();
+    });
   }
 }
 
