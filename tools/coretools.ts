@@ -53,6 +53,7 @@ export class CLI {
   readonly #name: string;
   readonly #output: Output;
   #prompt: Prompt | undefined;
+  #running: PromiseWithResolvers<void> | undefined;
   #isLeaving = false;
 
   /**
@@ -97,7 +98,9 @@ export class CLI {
     this.#prompt = prompt;
     try {
       for await (const line of prompt.lines()) {
-        await this.#run(line);
+        this.#running = Promise.withResolvers();
+        await Promise.race([this.#run(line), this.#running.promise]);
+        this.#running = undefined;
         if (this.#isLeaving) break;
       }
     } finally {
@@ -148,7 +151,9 @@ export class CLI {
     });
   }
 
+  /** While a command runs: no longer waits for it. Else: asks whether to stop. */
   async #interrupt(): Promise<void> {
+    if (this.#running) return this.#running.resolve();
     if (await this.#prompt?.confirm(`Stop the ${roleOf(this.#instance)}?`)) {
       await this.#run("stop");
       this.leave();

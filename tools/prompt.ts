@@ -27,8 +27,8 @@ export interface TerminalOptions {
   label: string;
   /** What a beginning of a line may become. */
   complete: (line: string) => [completions: string[], typed: string];
-  /** Called for Ctrl-C on an empty line. */
-  onInterrupt: () => void;
+  /** Called for Ctrl-C on an empty line, or while a command runs; then the prompt comes back. */
+  onInterrupt: () => Promise<void>;
 }
 
 /** A prompt for whatever standard input is. */
@@ -65,8 +65,10 @@ class TerminalPrompt implements Prompt {
   readonly isTerminal = true;
   readonly #readline: Interface;
   readonly #output: Output;
+  /** Whether the prompt stands there, waiting for a command. */
   #isWaiting = false;
   #isClosed = false;
+  #question: AbortController | undefined;
 
   constructor(output: Output, { label, complete, onInterrupt }: TerminalOptions) {
     this.#output = output;
@@ -78,11 +80,11 @@ class TerminalPrompt implements Prompt {
       historySize: 500,
       removeHistoryDuplicates: true,
     });
-    this.#readline.on("SIGINT", () => {
-      if (this.#readline.line === "") onInterrupt();
-      else this.#clearLine();
-    });
+    this.#readline.on("SIGINT", () => this.#interrupt(onInterrupt));
     this.#readline.on("close", () => {
+      // By Ctrl-D: what comes next begins on a line of its own.
+      if (this.#isWaiting) process.stdout.write("\n");
+      this.#isWaiting = false;
       this.#isClosed = true;
     });
     output.aroundPrompt = (print) => this.#printAbove(print);
@@ -110,19 +112,44 @@ class TerminalPrompt implements Prompt {
     }
   }
 
-  confirm(question: string): Promise<boolean> {
+  async confirm(question: string): Promise<boolean> {
+    if (this.#isClosed) return false;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (this.#isClosed) return Promise.resolve(false);
+    this.#question = new AbortController();
+    const { signal } = this.#question;
+    signal.addEventListener("abort", () => resolve(false));
     this.#readline.once("close", () => resolve(false));
-    this.#readline.question(`${question} [y/N] `, (answer) => {
+    this.#readline.question(`${question} [y/N] `, { signal }, (answer) => {
       resolve(/^y(es)?$/i.test(answer.trim()));
     });
-    return promise;
+    const isYes = await promise;
+    this.#question = undefined;
+    return isYes;
   }
 
   close(): void {
     this.#output.aroundPrompt = (print) => print();
+    this.#isWaiting = false;
     if (!this.#isClosed) this.#readline.close();
+  }
+
+  /** Ctrl-C: no to a question, else an end to the typed line, else a question. */
+  async #interrupt(onInterrupt: () => Promise<void>): Promise<void> {
+    if (this.#question) {
+      process.stdout.write("^C\n");
+      this.#question.abort();
+    } else if (this.#readline.line !== "") {
+      this.#clearLine();
+    } else if (this.#isWaiting) {
+      this.#isWaiting = false;
+      await onInterrupt();
+      if (this.#isClosed) return;
+      this.#isWaiting = true;
+      this.#readline.prompt();
+    } else {
+      process.stdout.write("^C\n");
+      await onInterrupt();
+    }
   }
 
   #clearLine(): void {
