@@ -4,10 +4,38 @@
  * @module
  */
 
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { ActionFunction, Contract, DataOf, Peer, ReplyOf } from "./contract.ts";
 import { RequestError } from "./errors.ts";
 import { checkActionName, describe, type ReceivedPacket } from "./packet.ts";
+
+/** What a schema says of a value. */
+export type SchemaResult<Data> =
+  | { readonly value: Data; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+/** One thing that is wrong with a value. */
+export interface SchemaIssue {
+  /** For people. It stays here: it may quote data. */
+  readonly message: string;
+  /** Where in the value. */
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[];
+}
+
+/**
+ * A schema of any library that follows {@link https://standardschema.dev | Standard Schema v1} (zod,
+ * valibot, arktype …): as much of that interface as is used here.
+ */
+export interface Schema<Data = unknown> {
+  /** The interface. */
+  readonly "~standard": {
+    /** Its version. */
+    readonly version: 1;
+    /** Who made the schema. */
+    readonly vendor: string;
+    /** Checks a value. */
+    readonly validate: (value: unknown) => SchemaResult<Data> | Promise<SchemaResult<Data>>;
+  };
+}
 
 /**
  * What runs when a packet of some name arrives. Extend it, and hand an instance to `bindAction`.
@@ -30,15 +58,16 @@ export abstract class Bind<Data = unknown, Reply = unknown> {
   /** What else the constructor was given. */
   readonly args: readonly unknown[];
   /**
-   * What data must look like before it reaches {@linkcode Bind.run}: a schema of any library that
-   * follows Standard Schema v1 (zod, valibot, arktype …). Data that does not pass is answered with
-   * `INVALID_DATA` and the paths at fault.
+   * What data must look like before it reaches {@linkcode Bind.run}. Data that does not pass is
+   * answered with `INVALID_DATA` and the paths at fault.
    */
-  readonly schema?: StandardSchemaV1<unknown, Data>;
+  readonly schema?: Schema<Data>;
   /** For the type checker alone: tells binds of other data or another reply apart. */
   declare readonly "~types"?: { data: (data: Data) => void; reply: Reply };
 
   /**
+   * Makes a bind.
+   *
    * @param name The bind's own name, for people.
    * @param args Whatever a subclass wants to know.
    * @throws {TypeError} If the name is no string.
@@ -76,7 +105,7 @@ export type Run = (connection: Peer) => unknown;
 
 interface Action {
   readonly name: string;
-  readonly schema?: StandardSchemaV1;
+  readonly schema?: Schema;
   run(data: unknown, packet: ReceivedPacket, connection: Peer): unknown;
 }
 
@@ -132,11 +161,12 @@ export class ActionTable {
     if (!action) throw new RequestError("NO_ACTION", "nothing is bound to that action");
     if (!action.schema) return (connection) => action.run(packet.data, packet, connection);
     const result = action.schema["~standard"].validate(packet.data);
-    const run = (result: StandardSchemaV1.Result<unknown>): Run => {
+    const run = (result: SchemaResult<unknown>): Run => {
       if (result.issues) throw new RequestError("INVALID_DATA", invalidDataMessage(result.issues));
       return (connection) => action.run(result.value, packet, connection);
     };
-    return result instanceof Promise ? result.then(run) : run(result);
+    // Not every library's promise is the platform's.
+    return "then" in result ? Promise.resolve(result).then(run) : run(result);
   }
 }
 
@@ -153,7 +183,7 @@ function toAction(name: string, bind: Bind<any, unknown> | ActionFunction<any, u
 }
 
 /** Names the places, never the values: messages of a schema may quote either side's data. */
-function invalidDataMessage(issues: readonly StandardSchemaV1.Issue[]): string {
+function invalidDataMessage(issues: readonly SchemaIssue[]): string {
   const paths = issues.slice(0, 8).map(({ path = [] }) =>
     path.map((part) => String(typeof part === "object" ? part.key : part)).join(".") ||
     "(all of it)"

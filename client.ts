@@ -7,7 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { Connection, type LoopInfo } from "./connection.ts";
+import { acceptConnection, type Connection, type LoopInfo } from "./connection.ts";
 import { ConnectionMap } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -98,6 +98,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   #connection: Connection<Flipped<C>> | undefined;
 
   /**
+   * Makes a client. It connects when it is started.
+   *
    * @param options Where the server is, what to tell it, and limits.
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If an option is out of range.
@@ -325,6 +327,10 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     try {
       wire.write(encodeHello(this.#options.auth, maxPacketBytes));
       const welcome = await abortable(readWelcome(wire), signal);
+      if (welcome instanceof PnetworkError) {
+        await wire.end();
+        throw welcome;
+      }
       // It may have been called off since that was settled.
       signal.throwIfAborted();
       this.#register(welcome, wire);
@@ -359,7 +365,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** All at once: the connection may end as soon as it exists. */
   #register({ id, token, maxPacketBytes }: Welcome, wire: Wire): void {
-    const connection: Connection<Flipped<C>> = new Connection<Flipped<C>>({
+    const connection: Connection<Flipped<C>> = acceptConnection<Flipped<C>>({
       id,
       token,
       wire,
@@ -389,7 +395,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       if (!connection.isListening) connection.startListen();
     } catch (error) {
       log.error("onConnect failed: {error}", { error });
-      await connection.close({ reason: "the client could not set the connection up" });
+      await connection.close({ reason: "an error on the client" });
     }
   }
 

@@ -62,7 +62,11 @@ export class LineDecoder implements Transformer<Uint8Array, string[]> {
   #partialBytes = 0;
   #failure: ProtocolError | undefined;
 
-  /** @throws {RangeError} If a limit is not a positive integer. */
+  /**
+   * Makes a decoder for one stream of bytes.
+   *
+   * @throws {RangeError} If a limit is not a positive integer.
+   */
   constructor(options: LineDecoderOptions = {}) {
     const { maxLineBytes = 1_048_576, maxFirstLineBytes = maxLineBytes } = options;
     for (const [name, limit] of Object.entries({ maxLineBytes, maxFirstLineBytes })) {
@@ -149,6 +153,8 @@ export class LineDecoder implements Transformer<Uint8Array, string[]> {
 
   /** Ends the line that was begun, if any, with these bytes. */
   #endLine(bytes: Uint8Array, lines: string[]): void {
+    // Strangers may send these before they say anything.
+    if (bytes.length === 0 && this.#partialBytes === 0) return;
     let line = bytes;
     if (this.#partialBytes > 0) {
       this.#keep(bytes);
@@ -228,17 +234,42 @@ function pushLine(line: string, lines: string[]): void {
  * assertEquals(packets.map((packet) => packet.action), ["a", "b"]);
  * ```
  */
-export class PacketDecoderStream extends TransformStream<Uint8Array, ReceivedPacket> {
-  /** @throws {RangeError} If a limit is not a positive integer. */
+export class PacketDecoderStream implements TransformStream<Uint8Array, ReceivedPacket> {
+  /** The packets. */
+  readonly readable: ReadableStream<ReceivedPacket>;
+  /** The bytes. */
+  readonly writable: WritableStream<Uint8Array>;
+
+  /**
+   * Makes a stream.
+   *
+   * @throws {RangeError} If a limit is not a positive integer.
+   */
   constructor(options: LineDecoderOptions & DecodeOptions = {}) {
-    const decoder = new LineDecoder(options);
-    super({
-      transform(chunk, controller) {
-        for (const line of decoder.decode(chunk)) controller.enqueue(decodePacket(line, options));
-        if (decoder.failure) throw decoder.failure;
+    const { readable, writable } = new TransformStream(new LineDecoder(options));
+    const batches = readable.getReader();
+    let lines: string[] = [];
+    let next = 0;
+    this.writable = writable;
+    this.readable = new ReadableStream<ReceivedPacket>({
+      // One packet for each read: a stream that fails drops what it holds, and all packets before a
+      // bad line are good ones.
+      async pull(controller) {
+        while (next === lines.length) {
+          const { value, done } = await batches.read();
+          if (done) return controller.close();
+          lines = value;
+          next = 0;
+        }
+        try {
+          controller.enqueue(decodePacket(lines[next++], options));
+        } catch (error) {
+          await batches.cancel(error);
+          throw error;
+        }
       },
-      flush: () => decoder.flush(),
-    });
+      cancel: (reason) => batches.cancel(reason),
+    }, { highWaterMark: 0 });
   }
 }
 

@@ -46,7 +46,6 @@ import {
   type ErrorData,
   errorFromData,
   isErrorData,
-  type OutgoingPacket,
   type ReceivedPacket,
 } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
@@ -115,6 +114,10 @@ export interface LoopInfo {
 }
 
 const MAX_REASON_LENGTH = 256;
+const INPUT_ENDED: CloseInfo = {
+  code: "CONNECTION_LOST",
+  reason: "the other side ended the connection",
+};
 const DONE: Promise<void> = Promise.resolve();
 
 /**
@@ -168,13 +171,15 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   #refused = 0;
 
   /**
-   * @param source The two streams. (A `Server` and a `Client` make theirs from a socket.)
+   * Makes a connection over two streams. (A `Server` and a `Client` make theirs from a socket.)
+   *
+   * @param source The two streams.
    * @param options Its limits.
    * @throws {TypeError} If a limit has the wrong type, or the streams are none.
    * @throws {RangeError} If a limit is out of range.
    */
-  constructor(source: StreamPair | Accepted, options: ConnectionLimits = {}) {
-    const accepted = "wire" in source ? source : acceptStreams(source, options);
+  constructor(source: StreamPair, options: ConnectionLimits = {}) {
+    const accepted = isAccepted(source) ? source : acceptStreams(source, options);
     const { id, token, wire, sweep, limits, actions, groups } = accepted;
     this.id = id;
     this.address = wire.address;
@@ -189,7 +194,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
       maxBufferedBytes: limits.maxBufferedBytes,
     });
     this.#actions = actions;
-    this.#ownsActions = accepted !== source;
+    this.#ownsActions = !isAccepted(source);
     this.#groups = groups;
     this.#onEnd = accepted.onEnd;
     this.#session = new Session(limits.maxPendingRequests);
@@ -366,8 +371,6 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     const [data, options] = rest.length === 0 ? [null, undefined] : rest;
     const head = encodeHead({ action: name, data });
     const reply = this.#ask(this.#session.requests, options, (id) => this.#send(head, { id }));
-    // What was read and held back may hold the reply.
-    this.#inbox.changes.notify();
     return reply as Promise<ReplyOf<ActionsOf<C, "client">, Name>>;
   }
 
@@ -397,6 +400,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     if (packet.id === undefined || !this.#reply(packet, data)) {
       throw new TypeError("Only a request that was not answered yet can be answered");
     }
+    this.#inbox.changes.notify();
   }
 
   /**
@@ -510,7 +514,8 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   /** Too much waits here to read on, unless what comes next may be the reply that all this waits for. */
   #isOverfull(): boolean {
     const { replayPackets, replayBytes } = this.#limits;
-    return !this.#isEnding() && this.#session.requests.size === 0 &&
+    const { requests, pings } = this.#session;
+    return !this.#isEnding() && requests.size === 0 && pings.size === 0 &&
       (this.#inbox.length > replayPackets || this.#inbox.bytes > replayBytes);
   }
 
@@ -609,10 +614,12 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   /** The peer has ended its side. It may still read what it asked for. */
   async #inputEnded(): Promise<void> {
     if (this.#isEnding()) return;
-    const info = { code: "CONNECTION_LOST", reason: "the other side ended the connection" };
-    this.#session.end(toError(info));
+    const { requests, pings } = this.#session;
+    for (const { reject } of [...requests.takeAll(), ...pings.takeAll()]) {
+      reject(toError(INPUT_ENDED));
+    }
     await this.#drain(this.#limits.drainTimeoutMs);
-    this.#end(info, "quietly");
+    this.#end(INPUT_ENDED, "quietly");
   }
 
   // Sending
@@ -652,6 +659,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     const wait = checkTimeout("timeoutMs", timeoutMs);
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#isEnding()) return rejected(this.#endError());
+    if (this.#wire.inputEnded) return rejected(toError(INPUT_ENDED));
     const answer = Promise.withResolvers<Answer>();
     const deadline = wait === false ? Infinity : this.#sweep.now() + wait;
     try {
@@ -665,6 +673,8 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
         answer.promise.then(forget, forget);
       }
       this.#sweep.by(deadline);
+      // What was sent and not read yet may hold the answer.
+      this.#inbox.changes.notify();
     } catch (error) {
       return rejected(error);
     }
@@ -754,7 +764,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     this.#end({ code, reason }, canHear ? "goodbye" : "at once");
   }
 
-  /** Lets running handlers finish and their replies go out. */
+  /** Lets running handlers finish, and the replies go out that the peer waits for. */
   async #drain(timeoutMs: number | false): Promise<void> {
     if (this.#isEnding()) return;
     this.#state = "draining";
@@ -763,7 +773,8 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
       isOver = true;
       this.#inbox.changes.notify();
     });
-    await this.#inbox.changes.until(() => this.#inbox.isIdle || isOver || this.#isEnding());
+    const isDone = () => this.#inbox.isIdle && this.#session.answering === 0;
+    await this.#inbox.changes.until(() => isDone() || isOver || this.#isEnding());
     callOff();
   }
 
@@ -796,6 +807,18 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     }
     return this.#groups;
   }
+}
+
+/**
+ * Makes the connection that a handshake led to. What a handshake leaves behind is no business of
+ * users, so that the constructor's type does not name it.
+ */
+export function acceptConnection<C extends Contract>(accepted: Accepted): Connection<C> {
+  return new Connection<C>(accepted as unknown as StreamPair);
+}
+
+function isAccepted(source: object): source is Accepted {
+  return "wire" in source;
 }
 
 /** A connection over streams is its own server and its own client. */

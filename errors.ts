@@ -77,6 +77,8 @@ export class PnetworkError extends Error {
   readonly code: ErrorCode;
 
   /**
+   * Makes one.
+   *
    * @param code What went wrong, for programs.
    * @param message What went wrong, for people.
    * @param options The `cause`, if another error led to this one.
@@ -90,6 +92,7 @@ export class PnetworkError extends Error {
 
 /** The connection could not be had, or is gone. */
 export class ConnectionError extends PnetworkError {
+  /** What went wrong. */
   declare readonly code: ConnectionErrorCode;
 
   /** See {@linkcode PnetworkError}. */
@@ -110,6 +113,7 @@ export interface ProtocolErrorOptions extends ErrorOptions {
 
 /** A peer sent what the protocol does not allow. */
 export class ProtocolError extends PnetworkError {
+  /** What the peer did. */
   declare readonly code: ProtocolErrorCode;
 
   /** Whether the connection survives it. */
@@ -124,6 +128,7 @@ export class ProtocolError extends PnetworkError {
 
 /** A client was not registered. */
 export class HandshakeError extends PnetworkError {
+  /** Why not. */
   declare readonly code: HandshakeErrorCode;
 
   /** See {@linkcode PnetworkError}. */
@@ -150,6 +155,7 @@ export interface RequestErrorOptions extends ErrorOptions {
  * requester reads. Whatever else a handler throws reaches nobody but the log.
  */
 export class RequestError extends PnetworkError {
+  /** Why there is no reply. */
   declare readonly code: RequestErrorCode;
 
   /** Whether the other side answered with it. */

@@ -6,13 +6,19 @@
 
 import { validate as isUuid } from "@std/uuid";
 import { validate as isUuidV4 } from "@std/uuid/v4";
-import { ConnectionError, type PnetworkError, ProtocolError } from "./errors.ts";
-import { DEFAULTS } from "./options.ts";
+import {
+  ConnectionError,
+  HandshakeError,
+  type PnetworkError,
+  ProtocolError,
+  RequestError,
+} from "./errors.ts";
+import { DEFAULTS, MIN_PACKET_BYTES } from "./options.ts";
 import {
   decodePacket,
   encodeControl,
-  encodeHead,
   encodeTail,
+  type ErrorData,
   errorFromData,
   isErrorData,
   type ReceivedPacket,
@@ -22,16 +28,13 @@ import type { Wire } from "./wire.ts";
 /** The version of the protocol that this is. */
 export const PROTOCOL_VERSION = 1;
 
-/** The smallest limit that a peer may set for what it is sent. */
-const MIN_PEER_PACKET_BYTES = 1_024;
-
 /** What a client says of itself, for `authenticate`. */
 export interface Handshake {
   /** Whatever the client was given as `auth`: nothing about it is certain. `null` when it said nothing. */
   auth: unknown;
   /** Where it comes from, for people and logs. */
   address: string;
-  /** Aborted when the handshake's time is over, or the server closes. */
+  /** Aborted when the handshake fails after all: its time is over, there is no room, … */
   signal: AbortSignal;
 }
 
@@ -109,21 +112,26 @@ export function encodeRefusal({ code, message }: PnetworkError): string {
 /**
  * Waits for the server's answer.
  *
- * @throws {PnetworkError} Why the server refused, or what is wrong with its answer.
+ * @returns What it grants, or why it does not.
+ * @throws {PnetworkError} What is wrong with its answer.
  */
-export async function readWelcome(wire: Wire): Promise<Welcome> {
+export async function readWelcome(wire: Wire): Promise<Welcome | PnetworkError> {
   const packet = await readPacket(wire);
   if (!packet) {
     throw new ConnectionError("CONNECTION_LOST", "the server left without answering the handshake");
   }
-  const data = asObject(packet.data);
-  if (packet.action === "@close" && typeof data.code === "string") {
-    throw errorFromData({ code: data.code, message: String(data.reason) });
+  if (packet.action === "@close") {
+    const { code, reason } = asObject(packet.data ?? {});
+    return refusalFromData({
+      code: typeof code === "string" ? code : "CLOSED",
+      message: typeof reason === "string" ? reason : "no reason given",
+    });
   }
   if (packet.action !== "@handshake") {
     throw new ProtocolError("UNEXPECTED_PACKET", "the server did not answer the handshake");
   }
-  if (data.status === "error" && isErrorData(data)) throw errorFromData(data);
+  const data = asObject(packet.data);
+  if (data.status === "error" && isErrorData(data)) return refusalFromData(data);
   if (data.status !== "success") throw malformed("status must be success or error");
   if (data.version !== PROTOCOL_VERSION) {
     throw new ProtocolError("VERSION_UNSUPPORTED", `this side speaks version ${PROTOCOL_VERSION}`);
@@ -135,6 +143,12 @@ export async function readWelcome(wire: Wire): Promise<Welcome> {
   return { id, token, maxPacketBytes: peerMaxPacketBytes(data.limits) };
 }
 
+/** A code that this side does not know says no more than that the server refused. */
+function refusalFromData(data: ErrorData): PnetworkError {
+  const error = errorFromData(data);
+  return error instanceof RequestError ? new HandshakeError("REFUSED", error.message) : error;
+}
+
 async function readPacket(wire: Wire): Promise<ReceivedPacket | undefined> {
   const line = await wire.readLine();
   return line === undefined ? undefined : decodePacket(line);
@@ -143,14 +157,16 @@ async function readPacket(wire: Wire): Promise<ReceivedPacket | undefined> {
 function peerMaxPacketBytes(limits: unknown): number {
   if (limits === undefined) return DEFAULTS.maxPacketBytes;
   const { maxPacketBytes = DEFAULTS.maxPacketBytes } = asObject(limits);
-  if (!Number.isSafeInteger(maxPacketBytes) || Number(maxPacketBytes) < MIN_PEER_PACKET_BYTES) {
-    throw malformed(`limits.maxPacketBytes must be an integer from ${MIN_PEER_PACKET_BYTES}`);
+  if (!Number.isSafeInteger(maxPacketBytes) || Number(maxPacketBytes) < MIN_PACKET_BYTES) {
+    throw malformed(`limits.maxPacketBytes must be an integer from ${MIN_PACKET_BYTES}`);
   }
   return Number(maxPacketBytes);
 }
 
 function asObject(value: unknown): Record<string, unknown> {
-  if (value === null || typeof value !== "object") throw malformed("data must be an object");
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw malformed("data and limits must be objects");
+  }
   return value as Record<string, unknown>;
 }
 

@@ -26,6 +26,7 @@ export type InboxMode = "waiting" | "dispatching" | "iterating";
 interface Waiting {
   packet: ReceivedPacket;
   bytes: number;
+  next?: Waiting;
 }
 
 /**
@@ -37,7 +38,10 @@ export class Inbox {
   readonly changes = new Changes();
   readonly #receiver: Receiver;
   readonly #maxInFlight: number;
-  #waiting: Waiting[] = [];
+  // Linked, as taking the first one out of a long array copies the rest.
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
+  #length = 0;
   #bytes = 0;
   #inFlight = 0;
   #mode: InboxMode = "waiting";
@@ -57,7 +61,7 @@ export class Inbox {
 
   /** How many packets wait. */
   get length(): number {
-    return this.#waiting.length;
+    return this.#length;
   }
 
   /** How large they are together. */
@@ -77,13 +81,17 @@ export class Inbox {
 
   /** Whether everything that will be handled has been. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && (this.#waiting.length === 0 || this.#mode === "waiting");
+    return this.#inFlight === 0 && (this.#length === 0 || this.#mode === "waiting");
   }
 
   /** Puts a packet at the end. */
   push(packet: ReceivedPacket, bytes: number): void {
     if (this.#isClosed) return;
-    this.#waiting.push({ packet, bytes });
+    const waiting: Waiting = { packet, bytes };
+    if (this.#last) this.#last.next = waiting;
+    else this.#first = waiting;
+    this.#last = waiting;
+    this.#length++;
     this.#bytes += bytes;
     if (this.#mode === "dispatching") this.#dispatch();
     else this.changes.notify();
@@ -102,8 +110,12 @@ export class Inbox {
 
   /** Takes the first one out, waiting for it if need be; `undefined` when there will be no more. */
   async take(): Promise<ReceivedPacket | undefined> {
-    await this.changes.until(() => this.#waiting.length > 0 || this.#isClosed);
-    return this.#shift();
+    for (;;) {
+      const packet = this.#shift();
+      if (packet || this.#isClosed) return packet;
+      // Others may wait as well, and only one of them gets the next.
+      await this.changes.next();
+    }
   }
 
   /** Nothing more comes in. What waits still gets its turn: it was sent before the end. */
@@ -115,14 +127,18 @@ export class Inbox {
   /** Nothing more comes in, and what waits is dropped. Handlers that run go on. */
   abandon(): void {
     this.#isAbandoned = true;
-    this.#waiting = [];
+    this.#first = this.#last = undefined;
+    this.#length = 0;
     this.#bytes = 0;
     this.close();
   }
 
   #shift(): ReceivedPacket | undefined {
-    const first = this.#waiting.shift();
+    const first = this.#first;
     if (!first) return undefined;
+    this.#first = first.next;
+    if (!first.next) this.#last = undefined;
+    this.#length--;
     this.#bytes -= first.bytes;
     this.changes.notify();
     return first.packet;
@@ -163,12 +179,12 @@ export class Inbox {
     let result: unknown;
     try {
       result = this.#receiver.run(run);
+      if (!isPromise(result)) {
+        this.#receiver.succeeded(packet, result);
+        return;
+      }
     } catch (error) {
       this.#receiver.failed(packet, error);
-      return;
-    }
-    if (!isPromise(result)) {
-      this.#receiver.succeeded(packet, result);
       return;
     }
     this.#inFlight++;

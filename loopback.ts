@@ -5,7 +5,7 @@
  */
 
 import type { ActionTable } from "./actions.ts";
-import { Connection } from "./connection.ts";
+import { acceptConnection, Connection } from "./connection.ts";
 import { DEFAULTS, type ResolvedLimits } from "./options.ts";
 import { Sweep } from "./sweep.ts";
 import { StreamTransport } from "./transport.ts";
@@ -27,7 +27,7 @@ export async function runAction(
   const back = new TransformStream<Uint8Array, Uint8Array>();
   const sweep = new Sweep();
   const far = { readable: there.readable, writable: back.writable };
-  await using handler = new Connection({
+  await using handler = acceptConnection({
     id: crypto.randomUUID(),
     token: null,
     wire: new Wire(new StreamTransport(far), { limits, sweep }),

@@ -24,7 +24,14 @@
  * @module
  */
 
-export { type ActionInfo, Bind, type BindFor } from "./actions.ts";
+export {
+  type ActionInfo,
+  Bind,
+  type BindFor,
+  type Schema,
+  type SchemaIssue,
+  type SchemaResult,
+} from "./actions.ts";
 export { Client, type ClientOptions, type ConnectOptions } from "./client.ts";
 export {
   LineDecoder,
@@ -54,6 +61,7 @@ export type {
 export {
   ConnectionError,
   type ConnectionErrorCode,
+  ERROR_CODES,
   type ErrorCode,
   HandshakeError,
   type HandshakeErrorCode,

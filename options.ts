@@ -261,8 +261,8 @@ const SERVER_LIMITS = [
 
 /** Those that may be 0. */
 const MAY_BE_ZERO = new Set<string>(["drainTimeoutMs", "maxGroups"]);
-/** A packet must have room for its stamps. */
-const MIN_PACKET_BYTES = 1_024;
+/** The smallest `maxPacketBytes`: any error reply must fit, its stamps included. */
+export const MIN_PACKET_BYTES = 4_096;
 /** Longer than this, a timer would fire at once. */
 const MAX_MS = 2 ** 31 - 1;
 

@@ -74,7 +74,7 @@ export interface DecodeOptions {
 }
 
 const MAX_ACTION_LENGTH = 128;
-const MAX_MESSAGE_LENGTH = 512;
+const MAX_MESSAGE_LENGTH = 256;
 const UNSCANNED_LENGTH = 4096;
 const DEFAULT_MAX_DEPTH = 64;
 
@@ -86,6 +86,7 @@ interface CheckedFields {
   token?: string | null;
   id?: number;
   "reply-to"?: number;
+  /** Of a reply. Elsewhere it is an unknown field, which may be anything. */
   error?: ErrorData;
   seq?: unknown;
   ack?: unknown;
@@ -111,7 +112,7 @@ export class ReceivedPacket<Data = unknown> implements Packet<Data> {
     this.action = fields.action;
     this.data = (fields.data === undefined ? null : fields.data) as Data;
     const created = fields["packet-created"];
-    this["packet-created"] = typeof created === "number" ? created : 0;
+    this["packet-created"] = Number.isFinite(created) ? created as number : 0;
     this.#fields = fields;
   }
 
@@ -132,12 +133,17 @@ export class ReceivedPacket<Data = unknown> implements Packet<Data> {
 
   /** Why the request failed that this answers. */
   get error(): ErrorData | undefined {
-    return this.#fields.error;
+    return this.replyTo === undefined ? undefined : this.#fields.error;
   }
 
   /** Whether it carries `seq` or `ack`, which only a session may. */
   get isOfSession(): boolean {
     return this.#fields.seq !== undefined || this.#fields.ack !== undefined;
+  }
+
+  /** For `console.log`. Asked to show hidden things and getters, it would show the token. */
+  [Symbol.for("nodejs.util.inspect.custom")](): unknown {
+    return { ...this };
   }
 }
 
@@ -212,8 +218,12 @@ export function encodeHead(packet: OutgoingPacket): string {
   return `{"action":${JSON.stringify(packet.action)},"data":${stringifyData(data)}`;
 }
 
-/** Like {@linkcode encodeHead}, for a reply that failed. */
-export function encodeErrorHead(action: string, error: ErrorData): string {
+/**
+ * Like {@linkcode encodeHead}, for a reply that failed. The message is cut to what a receiver shows of
+ * it: an error that is too large to be sent would leave the requester waiting.
+ */
+export function encodeErrorHead(action: string, { code, message }: ErrorData): string {
+  const error = { code, message: message.slice(0, MAX_MESSAGE_LENGTH) };
   return `{"action":${JSON.stringify(action)},"error":${JSON.stringify(error)}`;
 }
 
@@ -276,17 +286,17 @@ export function isErrorData(value: unknown): value is ErrorData {
     typeof (value as ErrorData).message === "string";
 }
 
-/** Says what a value is, for messages about misuse. */
+/** Says what a value is, for messages about misuse. It may have come from the other side. */
 export function describe(value: unknown): string {
   if (typeof value === "string") {
     const shown = JSON.stringify(value.length > 40 ? value.slice(0, 40) + "…" : value);
-    return `the string ${shown}`;
+    return `the string ${sanitize(shown)}`;
   }
   if (value === null || value === undefined || typeof value === "boolean") return String(value);
   if (typeof value === "number") return String(value);
   if (typeof value === "object") {
-    const name = value.constructor?.name;
-    return name ? `an object (${name})` : "an object";
+    const name: unknown = value.constructor?.name;
+    return typeof name === "string" && name ? `an object (${sanitize(name, 40)})` : "an object";
   }
   return `a ${typeof value}`;
 }
@@ -318,6 +328,8 @@ function checkData(data: unknown): void {
   if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer) {
     throw dataError("binary data", "its base64 text or an array of numbers");
   }
+  // What knows its own JSON is that. Unrolled, as is advised below, `clients` would show its tokens.
+  if ("toJSON" in (data as object)) return;
   if (data instanceof Map) throw dataError("a Map", "Object.fromEntries(map) or [...map]");
   if (data instanceof Set) throw dataError("a Set", "[...set]");
   if (data instanceof Promise) throw dataError("a Promise", "what it resolves to (await it)");

@@ -10,7 +10,7 @@ import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
 import { Changes } from "./changes.ts";
-import { Connection, type LoopInfo } from "./connection.ts";
+import { acceptConnection, type Connection, type LoopInfo } from "./connection.ts";
 import { ConnectionMap } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -151,6 +151,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #acceptWaitsFor = "start()";
 
   /**
+   * Makes a server. It listens when it is started.
+   *
    * @param options Where to listen, whom to let in, and limits.
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If an option is out of range.
@@ -448,6 +450,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
         wire.abort();
       }
     } catch (error) {
+      handshake.abort(error);
       await this.#refuse(wire, error);
     } finally {
       callOff();
@@ -486,7 +489,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     const id = generateId();
     const token = crypto.randomUUID();
     wire.write(encodeWelcome(hello, { id, token, maxPacketBytes }));
-    const connection = new Connection<C>({
+    const connection: Connection<C> = acceptConnection<C>({
       id,
       token,
       wire,
@@ -514,7 +517,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       if (!connection.isListening) connection.startListen();
     } catch (error) {
       log.error("{id}: onConnect failed: {error}", { id: connection.id, error });
-      await connection.close({ reason: "the server could not set the connection up" });
+      await connection.close({ reason: "an error on the server" });
     }
   }
 

@@ -32,7 +32,8 @@ export class Sweep {
 
   /** Milliseconds on the clock that all deadlines are measured on. */
   now(): number {
-    return performance.now() - this.#lateness;
+    // A tick that is overdue has yet to take its lateness off. Until then the clock waits for it.
+    return Math.min(performance.now() - this.#lateness, this.#tickAt);
   }
 
   /** When it looks next, on its clock; `Infinity` when nothing is due. */
@@ -54,7 +55,8 @@ export class Sweep {
 
   /** An entry that is being watched has this new deadline. */
   by(deadline: number): void {
-    if (deadline < this.#tickAt) this.#schedule(deadline);
+    // Only to an earlier time: short deadlines that keep coming must not put the tick off.
+    if (Math.max(deadline, this.now() + MIN_TICK_MS) < this.#tickAt) this.#schedule(deadline);
   }
 
   /**
@@ -86,9 +88,9 @@ export class Sweep {
   }
 
   #tick(): void {
-    this.#lateness += Math.max(0, this.now() - this.#tickAt);
-    const now = this.now();
+    this.#lateness += Math.max(0, performance.now() - this.#lateness - this.#tickAt);
     this.#tickAt = Infinity;
+    const now = this.now();
     let next = Infinity;
     for (const entry of this.#entries) {
       if (entry.nextDeadline() <= now) entry.sweep(now);

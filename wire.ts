@@ -87,6 +87,11 @@ export class Wire implements Sweepable {
     return this.#state === "open";
   }
 
+  /** Whether the other side has ended its bytes. */
+  get inputEnded(): boolean {
+    return this.#inputEnded;
+  }
+
   /** How much waits to be written, in UTF-16 code units. */
   get buffered(): number {
     return this.#buffered;

@@ -1,0 +1,126 @@
+/**
+ * What the benchmarks share: medians, tables, and a server in a process of its own.
+ *
+ * @module
+ */
+
+import { TextLineStream } from "@std/streams";
+import { fileURLToPath } from "node:url";
+
+/** How often everything is measured. */
+export const ROUNDS = 5;
+
+/** One of several things that are measured in the same run. Resolves to figures by name. */
+export type Contender = () => Promise<Record<string, number>>;
+
+/** The one in the middle. */
+export function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** The value that this share of them does not exceed. */
+export function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+}
+
+/**
+ * Lets ours and the floor take turns, so that what else the machine does meets both, and takes the
+ * medians. The first round warms up and does not count.
+ *
+ * @returns By figure: ours, the floor's, and ours as a share of the floor's within one round.
+ */
+export async function takeTurns(
+  ours: Contender,
+  floor: Contender,
+): Promise<Map<string, { ours: number; floor: number; share: number }>> {
+  const rounds: { ours: Record<string, number>; floor: Record<string, number> }[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    // Neither is always the one that finds the other's garbage.
+    const first = await (round % 2 === 0 ? ours : floor)();
+    const second = await (round % 2 === 0 ? floor : ours)();
+    const [mine, bare] = round % 2 === 0 ? [first, second] : [second, first];
+    if (round > 0) rounds.push({ ours: mine, floor: bare });
+  }
+  return new Map(
+    Object.keys(rounds[0].ours).map((name) => [name, {
+      ours: median(rounds.map(({ ours }) => ours[name])),
+      floor: median(rounds.map(({ floor }) => floor[name])),
+      share: median(rounds.map(({ ours, floor }) => ours[name] / floor[name])),
+    }]),
+  );
+}
+
+/** Prints a table that can be copied into the README. */
+export function printTable(header: string[], rows: string[][]): void {
+  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
+  console.log([line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n") + "\n");
+}
+
+/** 12,345 rather than 12345.678. */
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+/** A program of ours, running, that answers a line with a line. */
+export class Helper implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+
+  /** @param url The program. It ends when its standard input does. */
+  constructor(url: string, args: string[], runtimeArgs: string[] = []) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net=127.0.0.1", ...runtimeArgs, fileURLToPath(url), ...args],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#lines = this.#child.stdout
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream())
+      .getReader();
+  }
+
+  /** What it says next, as JSON. */
+  async next<Answer>(): Promise<Answer> {
+    const { value } = await this.#lines.read();
+    if (value === undefined) throw new Error("the helper has ended");
+    return JSON.parse(value);
+  }
+
+  /** Asks it for its next line. */
+  async ask<Answer>(question: string): Promise<Answer> {
+    await this.#input.write(new TextEncoder().encode(question + "\n"));
+    return await this.next();
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close();
+    await this.#child.status;
+    await this.#lines.cancel();
+  }
+}
+
+/** The lines of standard input, for a helper. */
+export function inputLines(): ReadableStream<string> {
+  return Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+}
+
+/** One of the records that are sent. */
+export interface Reading {
+  id: number;
+  name: string;
+  value: number;
+  ok: boolean;
+}
+
+/** Data of about so many bytes: small records, as most JSON is. */
+export function readings(bytes: number): Reading[] {
+  const list: Reading[] = [];
+  for (let id = 10; JSON.stringify(list).length < bytes - 20; id++) {
+    list.push({ id, name: `sensor ${id}`, value: id / 8, ok: true });
+  }
+  return list;
+}

@@ -1,0 +1,326 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { Client, ConnectionError, PnetworkError, RequestError } from "../../mod.ts";
+import { line } from "../support/raw_peer.ts";
+import { onBothSides, type ServerScene, withServer } from "../support/scene.ts";
+import { pause, settle, until, within } from "../support/wait.ts";
+
+const DATA = "x".repeat(10_000);
+
+onBothSides(
+  "a sender that awaits never has more waiting than may, and a slow reader misses nothing",
+  { maxBufferedBytes: 100_000, stallTimeoutMs: false },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    const COUNT = 2_000;
+    let sent = 0;
+    let most = 0;
+    const sending = (async () => {
+      for (let n = 0; n < COUNT; n++) {
+        await connection.sendPacket({ action: "n", data: [n, DATA] });
+        sent++;
+        most = Math.max(most, connection.stats.buffered);
+      }
+    })();
+    let before = -1;
+    await until(() => {
+      const isStill = sent === before && connection.stats.buffered > 0;
+      before = sent;
+      return isStill;
+    }, "the sender waited");
+    for (let look = 0; look < 20; look++) {
+      await pause(5);
+      assertEquals(sent, before);
+    }
+    assertLess(sent, COUNT);
+    peer.goOnReading();
+    for (let n = 0; n < COUNT; n++) {
+      const { data } = await peer.packet();
+      assertEquals((data as unknown[])[0], n);
+    }
+    await sending;
+    assertLess(most, 100_001);
+  },
+);
+
+onBothSides(
+  "a send beyond the bound rejects with OVERLOADED, sends nothing and keeps the connection",
+  { maxBufferedBytes: 100_000, stallTimeoutMs: false },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    const outcomes: Promise<unknown>[] = [];
+    const codes = new Map<unknown, number>();
+    let refused = 0;
+    for (let n = 0; n < 20_000 && refused < 10; n++) {
+      const sent = connection.stats.packetsSent;
+      const sending = connection.sendPacket({ action: "n", data: [n, DATA] });
+      if (connection.stats.packetsSent === sent) refused++;
+      outcomes.push(sending.then(() => "sent", (error) => (error as PnetworkError).code));
+      assertLess(connection.stats.buffered, 100_001);
+      if (n % 50 === 0) await settle();
+    }
+    assertEquals(refused, 10);
+    const asked = await assertRejects(() => connection.request("a", DATA), RequestError);
+    assertEquals(asked.code, "OVERLOADED");
+    assertEquals(connection.state, "open");
+
+    const sent = connection.stats.packetsSent;
+    peer.goOnReading();
+    for (const outcome of outcomes) {
+      const code = await within(outcome, "every send to come to an end");
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    assertEquals([...codes.keys()].sort(), ["OVERLOADED", "sent"]);
+    assertEquals(codes.get("OVERLOADED"), 10);
+    const isFirst = connection.stats.packetsSent - sent;
+    assertEquals(isFirst, 0);
+    let received = 0;
+    let last = -1;
+    while (received < codes.get("sent")!) {
+      const packet = await peer.packet();
+      if (packet.action !== "n") continue;
+      const n = (packet.data as number[])[0];
+      assertGreater(n, last);
+      last = n;
+      received++;
+    }
+    await peer.ping();
+  },
+);
+
+onBothSides(
+  "senders that wait for room are told when the connection ends",
+  { maxBufferedBytes: 100_000, stallTimeoutMs: false },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    let waiting: Promise<void> | undefined;
+    for (let n = 0; n < 20_000 && !waiting; n++) {
+      const sending = connection.sendPacket({ action: "n", data: DATA });
+      const outcome = await Promise.race([
+        sending.then(() => "sent"),
+        pause(50).then(() => "waits"),
+      ]);
+      if (outcome === "waits") waiting = sending;
+    }
+    assert(waiting, "a send waited for room");
+    await peer.reset();
+    const error = await assertRejects(() => within(waiting, "its end"), ConnectionError);
+    assertEquals(error.code, "CONNECTION_LOST");
+  },
+);
+
+onBothSides(
+  "a packet larger than all that may wait goes out when nothing else waits",
+  { maxBufferedBytes: 2_000 },
+  async ({ peer, connection }) => {
+    for (let n = 0; n < 5; n++) {
+      await connection.sendPacket({ action: "n", data: DATA });
+      assertEquals((await peer.packet()).data, DATA);
+    }
+  },
+);
+
+/** A peer whose requests are large to answer, and who does not read the answers. */
+async function ask(peer: { send(text: string): Promise<void> }, times: number): Promise<void> {
+  for (let id = 1; id <= times; id++) {
+    await peer.send(line({ action: "large", id }));
+    if (id % 50 === 0) await pause(0);
+  }
+}
+
+onBothSides(
+  "a peer that does not read the replies to its requests ends as SLOW_CONSUMER",
+  { maxBufferedBytes: 200_000, stallTimeoutMs: false },
+  async ({ peer, connection, bindAction }) => {
+    bindAction("large", () => DATA);
+    peer.stopReading();
+    const asking = ask(peer, 10_000);
+    assertEquals((await within(connection.closed, "its end")).code, "SLOW_CONSUMER");
+    await asking;
+  },
+);
+
+onBothSides(
+  "a peer that does not read pongs and refusals ends as SLOW_CONSUMER",
+  { maxBufferedBytes: 20_000, stallTimeoutMs: false },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    const flood = line({ action: "@ping", data: "x".repeat(1_000) }).repeat(50) +
+      "{}\n".repeat(500);
+    let isOver = false;
+    connection.closed.then(() => isOver = true);
+    while (!isOver) await Promise.race([peer.send(flood), connection.closed]);
+    assertEquals((await connection.closed).code, "SLOW_CONSUMER");
+  },
+);
+
+onBothSides(
+  "a peer that stalls while much waits for it ends as SLOW_CONSUMER after stallTimeoutMs",
+  { maxBufferedBytes: 400_000, stallTimeoutMs: 200 },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    while (connection.stats.buffered < 100_000) {
+      connection.sendPacket({ action: "n", data: DATA });
+      await settle();
+    }
+    const start = performance.now();
+    assertEquals((await within(connection.closed, "its end")).code, "SLOW_CONSUMER");
+    assertGreater(performance.now() - start, 20);
+  },
+);
+
+onBothSides(
+  "a peer that stalls while little waits for it is left alone",
+  { maxBufferedBytes: 8_000_000, stallTimeoutMs: 50 },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    while (connection.stats.buffered < 50_000) {
+      connection.sendPacket({ action: "n", data: DATA });
+      await settle();
+    }
+    await pause(300);
+    assertEquals(connection.state, "open");
+    peer.goOnReading();
+    await until(() => connection.stats.buffered === 0, "all was taken");
+    // Having been behind once is not held against it.
+    await pause(100);
+    await peer.ping();
+  },
+);
+
+onBothSides(
+  "a peer that takes what is sent to it slowly but steadily is left alone",
+  { maxBufferedBytes: 4_000_000, stallTimeoutMs: 250 },
+  async ({ peer, connection }) => {
+    peer.stopReading();
+    let sent = 0;
+    while (connection.stats.buffered < 3_000_000) {
+      connection.sendPacket({ action: "n", data: DATA });
+      sent++;
+      if (sent % 20 === 0) await settle();
+    }
+    while (connection.stats.buffered > 0 && connection.state === "open") {
+      peer.goOnReading();
+      await pause(2);
+      peer.stopReading();
+      await pause(30);
+    }
+    assertEquals(connection.state, "open");
+    peer.goOnReading();
+    let received = 0;
+    while (received < sent) if ((await peer.packet()).action === "n") received++;
+  },
+);
+
+/** A server's clients, one of which does not read. */
+async function withSleeper(
+  act: (scene: ServerScene & { sleeperId: string; readerId: string }) => Promise<void>,
+): Promise<void> {
+  await withServer({ maxBufferedBytes: 500_000 }, async (scene) => {
+    const sleeper = await scene.register();
+    sleeper.stopReading();
+    const received: unknown[] = [];
+    await using reader = new Client({ port: scene.server.port });
+    reader.bindAction("news", (data) => void received.push((data as unknown[])[0]));
+    await reader.start();
+    await act({ ...scene, sleeperId: sleeper.id, readerId: reader.id! });
+    await reader.request("honest-ask", 1);
+    assertEquals(received, [...received.keys()], "what the reader got is complete and in order");
+    assertGreater(received.length, 0);
+    await reader.close();
+  });
+}
+
+Deno.test("row 29: a peer that does not read is cut from a broadcast, the others miss nothing", async () => {
+  await withSleeper(async ({ server, honest, sleeperId }) => {
+    let slowest = 0;
+    const missed = new Map<string, string>();
+    for (let n = 0; n < 2_000 && server.clients.getById(sleeperId); n++) {
+      const start = performance.now();
+      const result = server.broadcast({ action: "news", data: [n, DATA] });
+      slowest = Math.max(slowest, performance.now() - start);
+      for (const [id, { code }] of result.missed) missed.set(id, code);
+      assertEquals(result.sent, 3 - result.missed.size);
+      if (n % 10 === 0) await honest.rounds(1);
+    }
+    assertEquals([...missed], [[sleeperId, "SLOW_CONSUMER"]]);
+    assertLess(slowest, 1_000, "a broadcast waits for nobody");
+  });
+});
+
+Deno.test("a group's broadcast cuts a member that does not read, too", async () => {
+  await withSleeper(async ({ server, honest, sleeperId, readerId }) => {
+    for (const id of [sleeperId, readerId]) server.clients.getById(id)!.join("all");
+    const sleeper = server.clients.getById(sleeperId)!;
+    for (let n = 0; n < 2_000 && sleeper.state === "open"; n++) {
+      server.group("all").broadcast({ action: "news", data: [n, DATA] });
+      if (n % 10 === 0) await honest.rounds(1);
+    }
+    assertEquals((await sleeper.closed).code, "SLOW_CONSUMER");
+    assertEquals([...server.group("all").members].map(({ id }) => id), [readerId]);
+  });
+});
+
+Deno.test("a client that awaits its sends is slowed down by a server that is busy", async () => {
+  const gate = Promise.withResolvers<void>();
+  const options = { maxInFlight: 1, replayPackets: 4, replayBytes: 50_000 };
+  await withServer({}, async ({ logs }) => {
+    assertEquals(logs.of("error"), []);
+    await withServer(options, async ({ server, expectErrors }) => {
+      expectErrors();
+      const handled: number[] = [];
+      server.bindAction("work", async (data) => {
+        await gate.promise;
+        handled.push((data as number[])[0]);
+      });
+      await using client = new Client({ port: server.port, maxBufferedBytes: 50_000 });
+      await client.start();
+      let sent = 0;
+      const COUNT = 3_000;
+      const sending = (async () => {
+        for (let n = 0; n < COUNT; n++) {
+          await client.sendPacket({ action: "work", data: [n, DATA] });
+          sent++;
+        }
+      })();
+      let before = -1;
+      await until(() => {
+        const isStill = sent === before && sent > 0;
+        before = sent;
+        return isStill;
+      }, "the sender waited");
+      const connection = server.clients.getById(client.id!)!;
+      assertLess(connection.stats.waiting, 50);
+      gate.resolve();
+      await sending;
+      await until(() => handled.length === COUNT, "all was handled");
+      assertEquals(handled, [...Array(COUNT).keys()]);
+      await client.close();
+    });
+  });
+});
+
+Deno.test("broadcast results name each connection that misses out, and why", async () => {
+  await withServer({}, async ({ register, server, honest }) => {
+    const small = await register({ limits: { maxPacketBytes: 4_096 } });
+    const leaving = await register();
+    const gate = Promise.withResolvers<void>();
+    const closing = server.clients.get(leaving.token)!;
+    gate.resolve();
+    const result = server.broadcast({ action: "news", data: "x".repeat(4_000) });
+    assertEquals(result.sent, 2);
+    const error = result.missed.get(small.id);
+    assert(error instanceof PnetworkError);
+    assertStrictEquals(error.code, "PACKET_TOO_LARGE");
+    leaving.fin();
+    await closing.closed;
+    assertEquals(server.broadcast({ action: "news" }).sent, 2);
+    assert(server.clients.getById(honest.id));
+  });
+});

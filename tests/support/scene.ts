@@ -1,0 +1,157 @@
+/**
+ * The places where bad things happen, and the clause that always holds: the process lives, the
+ * others' traffic is complete and in order, and nothing is left behind.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import {
+  type ActionFunction,
+  Client,
+  type ClientOptions,
+  type Connection,
+  type ConnectionLimits,
+  Server,
+  type ServerOptions,
+} from "../../mod.ts";
+import { HonestClient, serveHonestly } from "./honest.ts";
+import { Logs } from "./logs.ts";
+import { RawPeer, RawServer, type RawWelcome } from "./raw_peer.ts";
+import { until } from "./wait.ts";
+
+/** A server that an honest client works with, and strangers. */
+export interface ServerScene {
+  server: Server;
+  honest: HonestClient;
+  logs: Logs;
+  /** Connects a stranger, which says nothing yet. */
+  connect(from?: string): Promise<RawPeer>;
+  /** Connects one that has shaken hands. */
+  register(data?: object, from?: string): Promise<RawPeer & RawWelcome>;
+  /** Says that this act is right to leave an error in the log. */
+  expectErrors(): void;
+}
+
+/** A client of ours and the hostile server that it connects to. */
+export interface ClientScene {
+  server: RawServer;
+  client: Client;
+  logs: Logs;
+  /** Starts the client against a server that plays its part of the handshake. */
+  start(data?: object, more?: string): Promise<RawPeer & RawWelcome>;
+  /** Says that this act is right to leave an error in the log. */
+  expectErrors(): void;
+}
+
+/** One connection of ours and the stranger at its other end, whichever side is ours. */
+export interface Encounter {
+  role: "client" | "server";
+  peer: RawPeer & RawWelcome;
+  connection: Connection;
+  logs: Logs;
+  bindAction(name: string, bind: ActionFunction<unknown, unknown>): void;
+  /** Says that this act is right to leave an error in the log. */
+  expectErrors(): void;
+}
+
+/** Two tests of one act: the stranger is the client of our server, then the server of our client. */
+export function onBothSides(
+  behaviour: string,
+  limits: ConnectionLimits,
+  act: (encounter: Encounter) => Promise<void>,
+): void {
+  Deno.test(`${behaviour}, on a server`, async () => {
+    await withServer(limits, async ({ server, register, logs, expectErrors }) => {
+      const peer = await register();
+      const connection = server.clients.get(peer.token)!;
+      const bindAction = server.bindAction.bind(server);
+      await act({ role: "server", peer, connection, logs, bindAction, expectErrors });
+    });
+  });
+  Deno.test(`${behaviour}, on a client`, async () => {
+    await withHostileServer(limits, async ({ client, start, logs, expectErrors }) => {
+      const peer = await start();
+      const connection = client.connection!;
+      const bindAction = client.bindAction.bind(client);
+      await act({ role: "client", peer, connection, logs, bindAction, expectErrors });
+    });
+  });
+}
+
+/** Lets something happen to a server. */
+export async function withServer(
+  options: ServerOptions,
+  act: (scene: ServerScene) => Promise<void>,
+): Promise<void> {
+  await using logs = await Logs.capture();
+  await using server = new Server({ port: 0, drainTimeoutMs: 1_000, ...options });
+  serveHonestly(server);
+  await server.start();
+  const to = options.path === undefined ? { port: server.port } : { path: options.path };
+  await using honest = await HonestClient.join(to);
+  await honest.rounds();
+
+  const peers: RawPeer[] = [];
+  const tokens: string[] = [honest.token];
+  let hasErrors = false;
+  await act({
+    server,
+    honest,
+    logs,
+    async connect(from) {
+      const peer = await RawPeer.connect(to, from);
+      peers.push(peer);
+      return peer;
+    },
+    async register(data, from) {
+      const peer = await RawPeer.register(to, data, from);
+      peers.push(peer);
+      tokens.push(peer.token);
+      return peer;
+    },
+    expectErrors: () => hasErrors = true,
+  });
+
+  await honest.rounds();
+  for (const peer of peers) await peer.close();
+  await until(
+    () => server.clients.size === 1 && server.loops[1].waitsFor.startsWith("0 "),
+    () => `the server forgot all others: ${JSON.stringify([server, server.loops])}`,
+  );
+  await honest.leave();
+  await server.close();
+  assertEquals(server.clients.size, 0);
+  assertEquals(server.groups, []);
+  if (!hasErrors) logs.assertNoErrors();
+  logs.assertIsSafe();
+  logs.assertLacks(...tokens);
+}
+
+/** Lets a hostile server do something to a client of ours, while others mind their own business. */
+export async function withHostileServer(
+  options: ClientOptions,
+  act: (scene: ClientScene) => Promise<void>,
+): Promise<void> {
+  await withServer({}, async (elsewhere) => {
+    await using server = await RawServer.listen();
+    await using client = new Client({ port: server.port, drainTimeoutMs: 1_000, ...options });
+    const tokens: string[] = [];
+    await act({
+      server,
+      client,
+      logs: elsewhere.logs,
+      async start(data, more) {
+        const [peer] = await Promise.all([server.register(data, more), client.start()]);
+        tokens.push(peer.token);
+        return peer;
+      },
+      expectErrors: elsewhere.expectErrors,
+    });
+    const closing = client.close();
+    server.finAll();
+    await closing;
+    assertEquals(client.clients.size, 0);
+    elsewhere.logs.assertLacks(...tokens);
+  });
+}

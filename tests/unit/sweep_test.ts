@@ -1,0 +1,327 @@
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { Sweep, type Sweepable } from "../../sweep.ts";
+import { FakeTime } from "../support/fake_time.ts";
+
+/** An entry that notes when it was swept, and then has no deadline any more. */
+class Entry implements Sweepable {
+  readonly swept: number[] = [];
+  constructor(public deadline: number = Infinity) {}
+
+  nextDeadline(): number {
+    return this.deadline;
+  }
+
+  sweep(now: number): void {
+    this.swept.push(now);
+    this.deadline = Infinity;
+  }
+}
+
+Deno.test("there is no timer while there is no deadline", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry();
+  sweep.add(entry);
+  assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
+  entry.deadline = sweep.now() + 500;
+  sweep.by(entry.deadline);
+  assertEquals(time.timers, 1);
+  time.advance(600);
+  assertEquals([entry.swept.length, time.timers, sweep.nextTick], [1, 0, Infinity]);
+});
+
+Deno.test("an entry is swept when its deadline has come, not before, and not again", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 3_500);
+  const deadline = entry.deadline;
+  sweep.add(entry);
+  time.advance(3_499);
+  assertEquals(entry.swept, []);
+  time.advance(1);
+  assertEquals(entry.swept, [deadline]);
+  time.advance(60_000);
+  assertEquals(entry.swept.length, 1);
+});
+
+Deno.test("one timer serves all entries, each at its own time", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const entries = [700, 100, 400, 10_000].map((ms) => new Entry(start + ms));
+  for (const entry of entries) {
+    sweep.add(entry);
+    assertEquals(time.timers, 1);
+  }
+  time.advance(10_000);
+  assertEquals(entries.map(({ swept }) => swept.map((now) => now - start)), [
+    [700],
+    [100],
+    [400],
+    [10_000],
+  ]);
+  assertEquals(time.timers, 0);
+});
+
+Deno.test("several entries that are due at once are swept at once", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entries = [200, 205, 209].map((ms) => new Entry(sweep.now() + ms));
+  for (const entry of entries) sweep.add(entry);
+  time.advance(200);
+  time.advance(20);
+  assertEquals(entries.map(({ swept }) => swept.length), [1, 1, 1]);
+});
+
+Deno.test("the clock is looked at once a second while anything is due, and not more often than needed", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  sweep.add(new Entry(sweep.now() + 10_000));
+  let ticks = 0;
+  while (time.timers > 0) {
+    const wait = time.next - time.now;
+    assert(wait > 0 && wait <= 1_000);
+    time.advance(wait);
+    ticks++;
+  }
+  assertEquals(ticks, 10);
+});
+
+Deno.test("a deadline that is over already is swept soon, from a timer", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() - 5_000);
+  sweep.add(entry);
+  assertEquals(entry.swept, []);
+  time.advance(10);
+  assertEquals(entry.swept.length, 1);
+});
+
+Deno.test("a deadline that has moved away is not swept, and watched at its new time", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const entry = new Entry(start + 100);
+  sweep.add(entry);
+  entry.deadline = start + 5_000;
+  time.advance(4_999);
+  assertEquals(entry.swept, []);
+  time.advance(1);
+  assertEquals(entry.swept.map((now) => now - start), [5_000]);
+});
+
+Deno.test("a process that was stopped finds nobody dead for it", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 10_000);
+  sweep.add(entry);
+  time.advance(3_500);
+  time.stop(60_000);
+  time.fire();
+  assertEquals(entry.swept, []);
+  // The half second to the tick that was missed has passed too.
+  time.advance(5_999);
+  assertEquals(entry.swept, []);
+  time.advance(1);
+  assertEquals(entry.swept.length, 1);
+});
+
+Deno.test("lateness is taken off the clock, however little", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 100_000);
+  sweep.add(entry);
+  const start = sweep.now();
+  for (let tick = 0; tick < 50; tick++) {
+    time.stop(1_007);
+    time.fire();
+  }
+  assertEquals(sweep.now() - start, 50_000);
+});
+
+Deno.test("a timer that fires early finds nothing due, and looks again", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 500);
+  const deadline = entry.deadline;
+  sweep.add(entry);
+  time.advance(499.4);
+  time.fire(1);
+  assertEquals([entry.swept, sweep.now()], [[], deadline - 0.6]);
+  time.advance(20);
+  assertEquals(entry.swept.length, 1);
+  assert(entry.swept[0] >= deadline);
+});
+
+Deno.test("the clock never runs backwards, nor while the process is stopped", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  sweep.add(new Entry(sweep.now() + 100_000));
+  const times = [sweep.now()];
+  for (let round = 0; round < 20; round++) {
+    time.advance(700);
+    times.push(sweep.now());
+    time.stop(round * 1_000);
+    times.push(sweep.now());
+    time.fire();
+    times.push(sweep.now());
+  }
+  assertEquals(times, times.toSorted((a, b) => a - b));
+  assertLess(times.at(-1)! - times[0], 20 * 1_700 + 1);
+});
+
+Deno.test("a deadline that is set between waking up and the late tick is not too late", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  sweep.add(new Entry(sweep.now() + 100_000));
+  time.advance(500);
+  time.stop(60_000);
+  // What was waiting in a socket is read before the timer fires.
+  const entry = new Entry(sweep.now() + 5_000);
+  sweep.add(entry);
+  time.fire();
+  time.advance(5_000);
+  assertEquals(entry.swept.length, 1);
+});
+
+Deno.test("short deadlines that keep coming do not put off the others", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 50);
+  sweep.add(entry);
+  let called = 0;
+  for (let turn = 0; turn < 100; turn++) {
+    sweep.after(5, () => called++);
+    time.advance(4);
+  }
+  assertEquals(entry.swept.length, 1);
+  assertGreater(called, 90);
+});
+
+Deno.test("a deadline a little earlier than the tick does not make it later", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  sweep.by(sweep.now() + 12);
+  time.advance(8);
+  const before = sweep.nextTick;
+  sweep.by(sweep.now() + 1);
+  assertEquals(sweep.nextTick, before);
+  sweep.by(before + 1_000);
+  assertEquals(sweep.nextTick, before);
+  assertEquals(time.timers, 1);
+});
+
+Deno.test("what is watched no more is not swept, and the last one takes the timer along", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entries = [100, 200].map((ms) => new Entry(sweep.now() + ms));
+  for (const entry of entries) sweep.add(entry);
+  sweep.delete(entries[0]);
+  assertEquals(time.timers, 1);
+  time.advance(150);
+  sweep.delete(entries[1]);
+  assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
+  time.advance(1_000);
+  sweep.delete(entries[1]);
+  assertEquals(entries.map(({ swept }) => swept.length), [0, 0]);
+});
+
+Deno.test("what one entry takes out while it is swept is not swept with it", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const second = new Entry(sweep.now() + 100);
+  const first: Sweepable = {
+    nextDeadline: () => second.deadline,
+    sweep: () => {
+      sweep.delete(second);
+      sweep.delete(first);
+    },
+  };
+  sweep.add(first);
+  sweep.add(second);
+  time.advance(1_000);
+  assertEquals([second.swept.length, time.timers], [0, 0]);
+});
+
+Deno.test("what one entry adds or makes due earlier while it is swept is watched", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const earlier = new Entry(start + 50_000);
+  const added = new Entry();
+  const first: Sweepable = {
+    nextDeadline: () =>
+      added.deadline === Infinity && added.swept.length === 0 ? start + 100 : Infinity,
+    sweep: (now) => {
+      earlier.deadline = now + 30;
+      sweep.by(earlier.deadline);
+      added.deadline = now + 60;
+      sweep.add(added);
+    },
+  };
+  sweep.add(earlier);
+  sweep.add(first);
+  time.advance(1_000);
+  assertEquals([earlier, added].map(({ swept }) => swept.map((now) => now - start)), [
+    [130],
+    [160],
+  ]);
+});
+
+Deno.test("an entry that stays due is swept again and again, but not at once", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  let swept = 0;
+  sweep.add({ nextDeadline: () => 0, sweep: () => swept++ });
+  time.advance(100);
+  assertEquals(swept, 10);
+});
+
+Deno.test("after() calls back once, in its time", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const called: number[] = [];
+  const start = sweep.now();
+  for (const ms of [300, 100, 2_000]) sweep.after(ms, () => called.push(sweep.now() - start));
+  time.advance(10_000);
+  assertEquals(called, [100, 300, 2_000]);
+  assertEquals(time.timers, 0);
+});
+
+Deno.test("after() is called off, also when it is too late for that", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  let called = 0;
+  const callOff = sweep.after(100, () => called++);
+  callOff();
+  callOff();
+  assertEquals(time.timers, 0);
+  const callOffLate = sweep.after(100, () => called++);
+  time.advance(200);
+  callOffLate();
+  assertEquals([called, time.timers], [1, 0]);
+});
+
+Deno.test("a callback of after() may start the next", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const called: number[] = [];
+  const start = sweep.now();
+  const again = () => {
+    called.push(sweep.now() - start);
+    if (called.length < 3) sweep.after(100, again);
+  };
+  sweep.after(100, again);
+  time.advance(1_000);
+  assertEquals(called, [100, 200, 300]);
+});
+
+Deno.test("on the real clock after() calls back no sooner than it was told", async () => {
+  const sweep = new Sweep();
+  const start = performance.now();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  sweep.after(30, resolve);
+  await promise;
+  // The platform's timers may be early by less than a millisecond.
+  assertGreater(performance.now() - start, 29);
+});
