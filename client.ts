@@ -7,7 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { acceptConnection, type Connection, type LoopInfo } from "./connection.ts";
+import { acceptConnection, type Connection } from "./connection.ts";
 import { ConnectionMap } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -17,6 +17,7 @@ import type {
   DataArguments,
   DataOf,
   Flipped,
+  LoopInfo,
   NameOf,
   PacketTo,
   ReplyOf,
@@ -373,7 +374,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       limits: this.#limits,
       peerMaxPacketBytes: maxPacketBytes,
       actions: this.#actions,
-      onEnd: (_, info) => {
+      onEnd: (info) => {
         this.clients.delete(token);
         this.#disconnected(connection, info);
       },

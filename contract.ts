@@ -116,6 +116,41 @@ export interface CloseInfo {
   reason: string;
 }
 
+/** What a connection has done so far. */
+export interface ConnectionStats {
+  /** Packets received, the protocol's own among them. */
+  packetsReceived: number;
+  /** Packets sent, the protocol's own among them. */
+  packetsSent: number;
+  /** Bytes received. */
+  bytesReceived: number;
+  /** Bytes sent. */
+  bytesSent: number;
+  /**
+   * Packets received that nothing came of: replies to no request, actions that nothing is bound to,
+   * handlers that failed and owed no reply.
+   */
+  ignored: number;
+  /** Packets received that were answered with an error, while the connection was kept. */
+  refused: number;
+  /** Packets that wait for a handler. */
+  waiting: number;
+  /** Handlers that run. */
+  inFlight: number;
+  /** Requests of ours that wait for a reply. */
+  pending: number;
+  /** UTF-16 code units that wait to be written. */
+  buffered: number;
+}
+
+/** One loop that runs, and what it waits for. */
+export interface LoopInfo {
+  /** Which loop. */
+  loop: string;
+  /** What it waits for, for people. */
+  waitsFor: string;
+}
+
 /**
  * What a handler holds of the other side: the face of a `Connection`, typed from the server's side.
  * A client holds a `Peer<Flipped<C>>`.

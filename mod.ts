@@ -39,17 +39,20 @@ export {
   PacketDecoderStream,
   PacketEncoderStream,
 } from "./codec.ts";
-export { Connection, type ConnectionStats, type LoopInfo } from "./connection.ts";
+export { Connection } from "./connection.ts";
+export type { ConnectionState } from "./conversation.ts";
 export { ConnectionMap } from "./connection_map.ts";
 export type {
   ActionFunction,
   ActionsOf,
   CloseInfo,
   CloseOptions,
+  ConnectionStats,
   Contract,
   DataArguments,
   DataOf,
   Flipped,
+  LoopInfo,
   NameOf,
   PacketTo,
   Peer,

@@ -17,8 +17,8 @@ export interface ConnectionLimits {
    */
   maxPacketBytes?: number;
   /**
-   * The deepest nesting of arrays and objects in `data`, in lines over 4,096 UTF-16 code units. Stops
-   * a line of brackets from overflowing the stack of whatever walks the data.
+   * The deepest nesting of arrays and objects, the packet itself among them, in lines over 4,096
+   * UTF-16 code units. Stops a line of brackets from overflowing the stack of whatever walks the data.
    *
    * @default {64}
    */

@@ -64,8 +64,8 @@ export interface Stamp {
 /** What {@linkcode decodePacket} refuses beyond what no packet may be. */
 export interface DecodeOptions {
   /**
-   * The deepest nesting of arrays and objects, in lines over 4,096 UTF-16 code units. A shorter line
-   * cannot nest deep enough to hurt. Stops a line of brackets from overflowing the stack of whatever
+   * The deepest nesting of arrays and objects, the packet itself among them, in lines over 4,096
+   * UTF-16 code units. A shorter line cannot nest deep enough to hurt. Stops a line of brackets from overflowing the stack of whatever
    * walks the data; `false` turns it off.
    *
    * @default {64}

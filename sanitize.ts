@@ -13,7 +13,8 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu;
  * terminal escapes and bidirectional marks come out as `\u{…}`, and what is too long is cut.
  *
  * @param text What arrived.
- * @param maxLength The longest result, in UTF-16 code units, before the mark `…`.
+ * @param maxLength How much of the text is kept, in UTF-16 code units; the mark `…` stands for the
+ * rest. What is escaped comes out up to ten times as long.
  * @returns Text that cannot move the cursor, reorder the line or end it.
  *
  * @example

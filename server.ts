@@ -10,7 +10,7 @@ import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
 import { Changes } from "./changes.ts";
-import { acceptConnection, type Connection, type LoopInfo } from "./connection.ts";
+import { acceptConnection, type Connection } from "./connection.ts";
 import { ConnectionMap } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -19,6 +19,7 @@ import type {
   Contract,
   DataArguments,
   DataOf,
+  LoopInfo,
   NameOf,
   PacketTo,
   Untyped,
@@ -268,7 +269,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    * @returns Resolves when it listens.
    * @throws {TypeError} If it was started before, or the runtime is not Deno.
    * @throws {ConnectionError} `LISTEN_FAILED`: the port is taken, the host is not of this machine, … Its
-   * `cause` is what the system said.
+   * `cause` is what the system said. `CLOSED` (by `close()`).
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the host.
    */
   async start({ signal }: StartOptions = {}): Promise<void> {
@@ -277,17 +278,20 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       throw new TypeError(`A server starts once, and this one is ${this.#state}`);
     }
     this.#state = "listening";
-    try {
-      this.#listener = await listen(this.#endpoint);
-    } catch (cause) {
-      this.#state = "idle";
-      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
-      const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
-      const where = endpointText(this.#endpoint);
-      throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
+    const listener = await this.#listen();
+    // It may have been called off meanwhile.
+    if (this.#isClosing()) {
+      listener.close();
+      throw new ConnectionError("CLOSED", "the server was closed");
     }
+    if (signal?.aborted) {
+      listener.close();
+      this.#state = "idle";
+      throw signal.reason;
+    }
+    this.#listener = listener;
     log.info("listening on {address}", { address: this.address });
-    this.#acceptAll(this.#listener);
+    this.#acceptAll(listener);
   }
 
   /**
@@ -329,7 +333,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     const { reason = "the server is shutting down", drainTimeoutMs = this.#limits.drainTimeoutMs } =
       options;
     checkTimeout("drainTimeoutMs", drainTimeoutMs);
-    if (this.#state === "closing" || this.#state === "closed") return await this.closed;
+    if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
     this.#listener?.close();
     this.#acceptWaitsFor = "nothing: it has ended";
@@ -369,6 +373,22 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #inspect(): string {
     const { address, state, clients } = this;
     return `Server { address: "${address}", state: "${state}", clients: ${clients.size} }`;
+  }
+
+  async #listen(): Promise<Deno.Listener> {
+    try {
+      return await listen(this.#endpoint);
+    } catch (cause) {
+      if (!this.#isClosing()) this.#state = "idle";
+      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
+      const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
+      const where = endpointText(this.#endpoint);
+      throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
+    }
+  }
+
+  #isClosing(): boolean {
+    return this.#state === "closing" || this.#state === "closed";
   }
 
   async #acceptAll(listener: Deno.Listener): Promise<void> {
@@ -445,6 +465,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
         const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
+        // It may have been called off since that was settled.
+        signal.throwIfAborted();
         this.#register(hello, wire, from, attached);
       } else {
         wire.abort();
@@ -464,7 +486,13 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
     const { authenticate } = this.#options;
     if (!authenticate) return undefined;
-    const verdict = await authenticate({ auth: hello.auth, address, signal });
+    let verdict: Verdict;
+    try {
+      verdict = await authenticate({ auth: hello.auth, address, signal });
+    } catch (cause) {
+      // One of this module's own errors is no word to the client either.
+      throw new Error("authenticate threw", { cause });
+    }
     if (verdict === true) return undefined;
     if (verdict === false) throw new HandshakeError("REFUSED", "the server refused");
     if (verdict !== null && typeof verdict === "object") {
@@ -499,7 +527,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       peerMaxPacketBytes: hello.maxPacketBytes,
       actions: this.#actions,
       groups: this.#groups as unknown as Groups<Connection>,
-      onEnd: (_, info) => {
+      onEnd: (info) => {
         this.clients.delete(token);
         this.#addresses.remove(from);
         this.#disconnected(connection, info);

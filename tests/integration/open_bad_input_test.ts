@@ -217,21 +217,21 @@ onBothSides(
 
 onBothSides(
   "row 18: a line of exactly the limit is accepted, one byte more is PACKET_TOO_LARGE",
-  { maxPacketBytes: 2_048 },
+  { maxPacketBytes: 8_192 },
   async ({ peer, connection, bindAction }) => {
     bindAction("length", (data) => (data as string).length);
     const empty = line({ action: "length", id: 1, data: "" }).length - 1;
-    const exact = line({ action: "length", id: 1, data: "x".repeat(2_048 - empty) });
-    assertEquals(exact.length, 2_049);
+    const exact = line({ action: "length", id: 1, data: "x".repeat(8_192 - empty) });
+    assertEquals(exact.length, 8_193);
     await peer.send(exact + exact.trim() + "\r\n");
-    assertEquals((await peer.packet()).data, 2_048 - empty);
-    assertEquals((await peer.packet()).data, 2_048 - empty);
+    assertEquals((await peer.packet()).data, 8_192 - empty);
+    assertEquals((await peer.packet()).data, 8_192 - empty);
     // In pieces, too.
     await peer.send(exact.slice(0, 1_000));
     await peer.send(exact.slice(1_000));
-    assertEquals((await peer.packet()).data, 2_048 - empty);
+    assertEquals((await peer.packet()).data, 8_192 - empty);
 
-    await peer.send(line({ action: "length", id: 1, data: "x".repeat(2_049 - empty) }));
+    await peer.send(line({ action: "length", id: 1, data: "x".repeat(8_193 - empty) }));
     await peer.farewell("PACKET_TOO_LARGE");
     assertEquals((await connection.closed).code, "PACKET_TOO_LARGE");
   },
@@ -239,11 +239,11 @@ onBothSides(
 
 onBothSides(
   "row 18: the limit counts bytes, not characters",
-  { maxPacketBytes: 2_048 },
+  { maxPacketBytes: 8_192 },
   async ({ peer, bindAction }) => {
     bindAction("length", (data) => (data as string).length);
-    assertEquals((await peer.request(1, "length", "é".repeat(900))).data, 900);
-    await peer.send(line({ action: "length", id: 2, data: "é".repeat(1_100) }));
+    assertEquals((await peer.request(1, "length", "é".repeat(4_000))).data, 4_000);
+    await peer.send(line({ action: "length", id: 2, data: "é".repeat(4_100) }));
     await peer.farewell("PACKET_TOO_LARGE");
   },
 );

@@ -29,27 +29,36 @@ const hostile = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
 );
 
-/** Fields of which some are right. */
-const data = fc.record(
-  {
-    status: fc.oneof(fc.constantFrom("success", "error"), hostile),
-    version: fc.oneof(fc.constant(1), hostile),
-    id: fc.oneof(fc.uuid(), hostile),
-    code: fc.oneof(fc.constantFrom("REFUSED", "GOING_AWAY", "E_NEW"), hostile),
-    message: fc.oneof(fc.string(), hostile),
-    reason: hostile,
-    limits: fc.oneof(fc.record({ maxPacketBytes: hostile }), hostile),
-    auth: hostile,
-    resume: hostile,
-  },
-  { requiredKeys: [] },
-);
-
-const line = fc.record({
-  action: fc.constantFrom("@handshake", "@handshake", "@close", "@error", "greet"),
-  data: fc.oneof({ weight: 4, arbitrary: data }, { weight: 1, arbitrary: hostile }),
-  token: fc.oneof(fc.uuid({ version: 4 }), hostile),
-}, { requiredKeys: ["action"] }).map((packet) => JSON.stringify(packet));
+/** A packet that is right but for a few fields. */
+const line = fc.tuple(
+  fc.constantFrom("@handshake", "@handshake", "@handshake", "@close", "@error", "greet"),
+  fc.constantFrom("success", "success", "error"),
+  fc.array(
+    fc.tuple(
+      fc.constantFrom(
+        "status",
+        "version",
+        "id",
+        "code",
+        "message",
+        "reason",
+        "limits",
+        "auth",
+        "resume",
+        "token",
+        "data",
+      ),
+      fc.oneof(hostile, fc.record({ maxPacketBytes: hostile })),
+    ),
+    { maxLength: 2 },
+  ),
+  fc.uuid({ version: 4 }),
+).map(([action, status, damage, uuid]) => {
+  const data: Record<string, unknown> = { status, version: 1, id: uuid, code: "REFUSED" };
+  const packet: Record<string, unknown> = { action, data, token: uuid };
+  for (const [field, value] of damage) (field in packet ? packet : data)[field] = value;
+  return JSON.stringify(packet);
+});
 
 Deno.test("any first line is a hello or a ProtocolError", async () => {
   await fc.assert(

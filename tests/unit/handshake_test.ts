@@ -165,6 +165,8 @@ const BAD_HELLOS: [line: string, code: string][] = [
   ['{"action":"@handshake"}', "BAD_PACKET"],
   ['{"action":"@handshake","data":null}', "BAD_PACKET"],
   ['{"action":"@handshake","data":"x"}', "BAD_PACKET"],
+  ['{"action":"@handshake","data":[]}', "BAD_PACKET"],
+  ['{"action":"@handshake","data":{"version":1,"limits":[]}}', "BAD_PACKET"],
   ...["999", '"1"', "-1", "0", "2", "1.5", "null", "[1]", "true"].map((version): [
     string,
     string,

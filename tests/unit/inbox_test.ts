@@ -264,6 +264,17 @@ Deno.test("several who take get one packet each", async () => {
   assertEquals((await Promise.all(taken)).map((packet) => packet?.action), ["a", "b"]);
 });
 
+Deno.test("one packet wakes one of several who take, the others wait on", async () => {
+  const recorder = new Recorder();
+  const { inbox } = recorder;
+  inbox.startIteration();
+  const [first, second] = [inbox.take(), inbox.take()];
+  recorder.push("a");
+  assertEquals((await first)?.action, "a");
+  recorder.push("b");
+  assertEquals((await second)?.action, "b");
+});
+
 Deno.test("what came before the end is still handled, what comes after it is not", async () => {
   const recorder = new Recorder();
   recorder.push("a", "b");

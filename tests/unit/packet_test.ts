@@ -18,6 +18,7 @@ import {
   ProtocolError,
   RequestError,
 } from "../../errors.ts";
+import { MIN_PACKET_BYTES } from "../../options.ts";
 import {
   checkActionName,
   createPacket,
@@ -248,6 +249,16 @@ Deno.test("a failed reply of any length is short enough for its requester", () =
   assertLess(head.length, 400);
   const line = head + encodeTail({ created: 0, token: null, replyTo: 1 });
   assertEquals(decodePacket(line).error?.message.length, 256);
+});
+
+Deno.test("the largest error reply fits the smallest limit that a peer may set", () => {
+  const codes = Object.values(ERROR_CODES).flat();
+  const code = codes.reduce((longest, code) => code.length > longest.length ? code : longest);
+  for (const char of ["\x01", "\ud800", "€", "😀", '"']) {
+    const action = char.repeat(128).slice(0, 128);
+    const head = encodeErrorHead(action, { code, message: char.repeat(100_000) });
+    assert(bytes(head).length <= MIN_PACKET_BYTES - 256);
+  }
 });
 
 // Receiving packets

@@ -340,6 +340,13 @@ compiled(
         return 5;
       }
     }
+    class Wants extends Bind<{ a: number; b: number; c: number }, number> {
+      run({ c }: { a: number; b: number; c: number }): number {
+        return c;
+      }
+    }
+    // @ts-expect-error: a bind that wants more than is sent
+    new Server<Chat>().bindAction("add", new Wants("wants"));
     // @ts-expect-error: a bind of another reply, though its run looks at no data
     new Server<Chat>().bindAction("add", new Replies("replies"));
     // @ts-expect-error: a bind of other data, though its run looks at none

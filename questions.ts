@@ -1,0 +1,87 @@
+/**
+ * Asking a peer, and waiting for its answer.
+ *
+ * @module
+ */
+
+import type { RequestOptions } from "./contract.ts";
+import { type PnetworkError, RequestError } from "./errors.ts";
+import { checkTimeout } from "./options.ts";
+import { harmless, rejected } from "./rejections.ts";
+import type { Outstanding, Session } from "./session.ts";
+import type { Sweep, Sweepable } from "./sweep.ts";
+
+/** Gives the session's questions their deadlines, their signals and their promises. */
+export class Questions implements Sweepable {
+  readonly #session: Session<unknown>;
+  readonly #sweep: Sweep;
+  readonly #timeoutMs: number | false;
+
+  /**
+   * @param session Which questions are open.
+   * @param sweep What watches their deadlines.
+   * @param timeoutMs How long one waits that names no time of its own.
+   */
+  constructor(session: Session<unknown>, sweep: Sweep, timeoutMs: number | false) {
+    this.#session = session;
+    this.#sweep = sweep;
+    this.#timeoutMs = timeoutMs;
+    sweep.add(this);
+  }
+
+  /**
+   * Opens a numbered question, sends it, and waits for its answer.
+   *
+   * @param send Sends it under its number. Returns why it was not sent, if it was not.
+   * @throws {TypeError} If an option has the wrong type.
+   * @throws {RangeError} If `timeoutMs` is out of range.
+   */
+  ask<Answer>(
+    outstanding: Outstanding<Answer>,
+    { timeoutMs = this.#timeoutMs, signal }: RequestOptions,
+    send: (id: number) => PnetworkError | undefined,
+  ): Promise<Answer> {
+    const wait = checkTimeout("timeoutMs", timeoutMs);
+    if (signal?.aborted) return rejected(signal.reason);
+    const answer = Promise.withResolvers<Answer>();
+    const deadline = wait === false ? Infinity : this.#sweep.now() + wait;
+    let id: number;
+    try {
+      id = outstanding.open(deadline, answer);
+    } catch (error) {
+      return rejected(error);
+    }
+    const error = send(id);
+    if (error) {
+      outstanding.take(id)?.reject(error);
+    } else if (signal) {
+      const abort = () => outstanding.take(id)?.reject(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      const forget = () => signal.removeEventListener("abort", abort);
+      answer.promise.then(forget, forget);
+    }
+    this.#sweep.by(deadline);
+    return harmless(answer.promise);
+  }
+
+  /** Gives up whatever is open, and watches no more. */
+  end(error: PnetworkError): void {
+    this.#sweep.delete(this);
+    this.#session.end(error);
+  }
+
+  /** For the sweep. */
+  nextDeadline(): number {
+    return this.#session.nextDeadline();
+  }
+
+  /** For the sweep. */
+  sweep(now: number): void {
+    for (const { reject } of this.#session.requests.takeExpired(now)) {
+      reject(new RequestError("REQUEST_TIMEOUT", "no reply came in time"));
+    }
+    for (const { reject } of this.#session.pings.takeExpired(now)) {
+      reject(new RequestError("REQUEST_TIMEOUT", "no pong came in time"));
+    }
+  }
+}

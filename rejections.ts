@@ -1,0 +1,16 @@
+/**
+ * Rejections that may be ignored.
+ *
+ * @module
+ */
+
+/** Marks a promise as one whose rejection nobody has to look at: it never ends the process. */
+export function harmless<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** A promise that has rejected, harmlessly. */
+export function rejected(error: unknown): Promise<never> {
+  return harmless(Promise.reject(error));
+}

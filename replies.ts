@@ -1,0 +1,78 @@
+/**
+ * Answering a peer's requests, each exactly once.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { type PnetworkError, RequestError } from "./errors.ts";
+import { encodeErrorHead, encodeHead, type ErrorData, type ReceivedPacket } from "./packet.ts";
+import { sanitize } from "./sanitize.ts";
+import type { Session } from "./session.ts";
+
+const log = getLogger(["pnetwork", "connection"]);
+
+/** Sends one reply. Returns why it was not sent, if it was not. */
+export type SendReply = (head: string, replyTo: number) => PnetworkError | undefined;
+
+/** What a handler may say to the other side; whatever else it throws stays here. */
+const SAYABLE: ReadonlySet<string> = new Set(["NO_ACTION", "INVALID_DATA", "ACTION_FAILED"]);
+
+/** The replies that are owed to one peer. */
+export class Replies {
+  readonly #id: string;
+  readonly #session: Session<unknown>;
+  readonly #send: SendReply;
+
+  /**
+   * @param id The connection's public name, for the log.
+   * @param session Which replies are owed.
+   * @param send Sends one.
+   */
+  constructor(id: string, session: Session<unknown>, send: SendReply) {
+    this.#id = id;
+    this.#session = session;
+    this.#send = send;
+  }
+
+  /** Sends the reply that a packet asks for. `false` if it asks for none, or has been answered. */
+  reply(packet: ReceivedPacket, data: unknown): boolean {
+    const { id, action } = packet;
+    if (id === undefined || !this.#session.endAnswer(id)) return false;
+    let error: PnetworkError | undefined;
+    try {
+      error = this.#send(encodeHead({ action, data }), id);
+    } catch (cause) {
+      log.error("{id}: the reply to {action} cannot be sent: {cause}", {
+        id: this.#id,
+        action: sanitize(action),
+        cause,
+      });
+      error = new RequestError("ACTION_FAILED", "the reply is no JSON");
+    }
+    if (error) {
+      this.#send(encodeErrorHead(action, { code: error.code, message: error.message }), id);
+    }
+    return true;
+  }
+
+  /** Sends an error in place of the reply. `false` if no reply was asked for. */
+  refuse({ id, action }: ReceivedPacket, error: ErrorData): boolean {
+    if (id === undefined || !this.#session.endAnswer(id)) return false;
+    this.#send(encodeErrorHead(action, error), id);
+    return true;
+  }
+
+  /** Answers for a handler that threw, or that there is none of. `false` if no reply was asked for. */
+  fail(packet: ReceivedPacket, error: unknown): boolean {
+    if (error instanceof RequestError && !error.remote && SAYABLE.has(error.code)) {
+      return this.refuse(packet, { code: error.code, message: error.message });
+    }
+    log.error("{id}: the handler of {action} failed: {error}", {
+      id: this.#id,
+      action: sanitize(packet.action),
+      error,
+    });
+    return this.refuse(packet, { code: "ACTION_FAILED", message: "the action failed" });
+  }
+}
