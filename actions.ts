@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ActionFunction, Contract, DataOf, Peer, ReplyOf } from "./contract.ts";
+import type { ActionFunction, Contract, DataOf, Peer } from "./contract.ts";
 import { RequestError } from "./errors.ts";
 import { checkActionName, describe, type ReceivedPacket } from "./packet.ts";
 
@@ -91,14 +91,23 @@ export abstract class Bind<Data = unknown, Reply = unknown> {
   abstract run(data: Data, packet: ReceivedPacket, connection: Peer): Reply | Promise<Reply>;
 }
 
+/** A bind as the table takes it: whatever it checks, it takes this data and gives this reply. */
+export type BindOf<Data, Reply> =
+  & Pick<Bind<Data, Reply>, "name" | "run" | "~types">
+  & { readonly schema?: Schema };
+
+/** What may be returned to this name: anything, where nobody is promised a reply. */
+export type ReturnFor<Actions, Name extends keyof Actions> = Actions[Name] extends
+  readonly [unknown, infer Reply] ? Reply : unknown;
+
 /** What may be bound to this name. */
 export type BindFor<Actions, Name extends keyof Actions, C extends Contract> = unknown extends
   DataOf<Actions, Name>
   // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
-  ? Bind<any, unknown> | ActionFunction<unknown, unknown, C>
+  ? BindOf<any, unknown> | ActionFunction<unknown, unknown, C>
   :
-    | Bind<DataOf<Actions, Name>, ReplyOf<Actions, Name>>
-    | ActionFunction<DataOf<Actions, Name>, ReplyOf<Actions, Name>, C>;
+    | BindOf<DataOf<Actions, Name>, ReturnFor<Actions, Name>>
+    | ActionFunction<DataOf<Actions, Name>, ReturnFor<Actions, Name>, C>;
 
 /** A packet that passed, ready to be handed over. */
 export type Run = (connection: Peer) => unknown;
@@ -132,14 +141,14 @@ export class ActionTable {
    * function.
    */
   // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
-  bind(name: string, bind: Bind<any, unknown> | ActionFunction<any, unknown, any>): void {
+  bind(name: string, bind: BindOf<any, unknown> | ActionFunction<any, unknown, any>): void {
     checkActionName(name);
     this.#actions.set(name, toAction(name, bind));
   }
 
   /** Binds every name that nothing else is bound to. Throws like {@linkcode ActionTable.bind}. */
   // deno-lint-ignore no-explicit-any -- see above
-  bindFallback(bind: Bind<any, unknown> | ActionFunction<any, unknown, any>): void {
+  bindFallback(bind: BindOf<any, unknown> | ActionFunction<any, unknown, any>): void {
     this.#fallback = toAction("*", bind);
   }
 
@@ -171,7 +180,7 @@ export class ActionTable {
 }
 
 // deno-lint-ignore no-explicit-any -- see ActionTable.bind
-function toAction(name: string, bind: Bind<any, unknown> | ActionFunction<any, unknown>): Action {
+function toAction(name: string, bind: BindOf<any, unknown> | ActionFunction<any, unknown>): Action {
   if (typeof bind === "function") return { name: bind.name || name, run: bind };
   if (bind === null || typeof bind !== "object" || typeof bind.run !== "function") {
     throw new TypeError(`What is bound must be a Bind or a function, got ${describe(bind)}`);

@@ -33,7 +33,7 @@ export interface LineDecoderOptions {
 
 const LF = 0x0a, CR = 0x0d;
 const MIN_PARTIAL_BYTES = 256;
-const KEPT_PARTIAL_BYTES = 65_536;
+const KEPT_PARTIAL_BYTES = 4_096;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

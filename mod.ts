@@ -28,6 +28,8 @@ export {
   type ActionInfo,
   Bind,
   type BindFor,
+  type BindOf,
+  type ReturnFor,
   type Schema,
   type SchemaIssue,
   type SchemaResult,

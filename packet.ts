@@ -153,7 +153,8 @@ export class ReceivedPacket<Data = unknown> implements Packet<Data> {
  * @param name The action's name: 1–128 UTF-16 code units, well-formed, not starting with `@`.
  * @param data Any JSON; `null` when left out.
  * @returns The packet, stamped with the time. Its token is stamped when it is sent.
- * @throws {TypeError} If the name cannot be an action's, or `data` is no JSON.
+ * @throws {TypeError} If the name cannot be an action's, or `data` itself is no JSON. What is inside it shows when
+ * it is sent.
  *
  * @example
  * ```ts
@@ -417,7 +418,7 @@ function isDeeperThan(text: string, max: number): boolean {
     if (unit === QUOTE) {
       at = endOfString(text, at);
     } else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) {
-      if (++depth > max) return true;
+      if (!(++depth <= max)) return true;
     } else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) {
       depth--;
     }

@@ -441,3 +441,20 @@ Deno.test("what createPacket makes has the type of what it was given", () => {
   same<Packet<number, string>, ReturnType<typeof createPacket<string, number>>>();
   assertEquals([packet.data.x, empty.data, createPacket(name, 5).data], [1, null, 5]);
 });
+
+Deno.test("a bind that takes any data, and a function that returns whatever, fit a contract", () => {
+  const said: string[] = [];
+  class Count extends Bind<unknown, number> {
+    run(): number {
+      return 1;
+    }
+  }
+  const server = new Server<Chat>({ port: 0 });
+  // Nobody is promised a reply to say, so that it may return anything.
+  server.bindAction("say", (text) => said.push(text));
+  server.bindAction("say", new Count("counter"));
+  server.bindAction("add", new Count("counter"));
+  // @ts-expect-error: members is promised a list
+  server.bindAction("members", new Count("counter"));
+  assertEquals(server.actions.map(({ action }) => action), ["say", "add", "members"]);
+});
