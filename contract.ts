@@ -139,7 +139,7 @@ export interface ConnectionStats {
   inFlight: number;
   /** Requests of ours that wait for a reply. */
   pending: number;
-  /** UTF-16 code units that wait to be written. */
+  /** Bytes that wait to be written. */
   buffered: number;
 }
 

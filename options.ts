@@ -38,9 +38,9 @@ export interface ConnectionLimits {
    */
   maxPacketsPerSecond?: number | false;
   /**
-   * How much may wait to be written, in UTF-16 code units (bytes, for ASCII). Stops a peer that does
-   * not read from filling the memory: a `sendPacket()` beyond it rejects with `OVERLOADED`; a reply or
-   * a broadcast beyond it ends the connection as `SLOW_CONSUMER`.
+   * How many bytes may wait to be written. Stops a peer that does not read from filling the memory: a
+   * `sendPacket()` beyond it rejects with `OVERLOADED`; a reply or a broadcast beyond it ends the
+   * connection as `SLOW_CONSUMER`.
    *
    * @default {8_388_608}
    */

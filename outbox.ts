@@ -14,7 +14,7 @@ export interface OutboxOptions {
   token: string | null;
   /** The longest packet that the peer accepts, in bytes. */
   peerMaxPacketBytes: number;
-  /** How much may wait to be written, in UTF-16 code units. */
+  /** How many bytes may wait to be written. */
   maxBufferedBytes: number;
 }
 
@@ -50,7 +50,7 @@ export class Outbox {
     const line = this.#stamp(head, stamp);
     if (!this.#hasRoomFor(line)) {
       const { maxBufferedBytes } = this.#options;
-      return new RequestError("OVERLOADED", `${maxBufferedBytes} characters wait to be written`);
+      return new RequestError("OVERLOADED", `${maxBufferedBytes} bytes wait to be written`);
     }
     this.#write(line);
   }

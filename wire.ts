@@ -9,6 +9,7 @@ import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
 import type { ResolvedLimits } from "./options.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
+import { TextBuffer } from "./text_buffer.ts";
 import type { Transport } from "./transport.ts";
 
 /** What a wire is given besides its transport. */
@@ -21,10 +22,10 @@ export interface WireOptions {
   sweep: Sweep;
 }
 
-const encoder = new TextEncoder();
-
 /** Above this much waiting, senders that wait are asked to. It is one large write. */
-const HIGH_WATER = 262_144;
+const HIGH_WATER = 65_536;
+/** What a connection that was busy keeps of its write buffers: a flush up to the mark, with room. */
+const MAX_KEPT_BYTES = 2 * HIGH_WATER;
 /** How long the other side may go on sending once this one has said goodbye. */
 const LINGER_MS = 1_000;
 /** What keeps a line that is arriving, or a peer that is slow, from counting as stalled. */
@@ -58,8 +59,10 @@ export class Wire implements Sweepable {
   #bytesRead = 0;
   #bytesWritten = 0;
 
-  #queue: string[] = [];
-  #buffered = 0;
+  /** Two of them, in turn: one is filled while the other is written. */
+  #waiting = new TextBuffer(MAX_KEPT_BYTES);
+  #spare = new TextBuffer(MAX_KEPT_BYTES);
+  #unwritten = 0;
   #writing = false;
 
   readonly #partialLine = new Watch();
@@ -92,14 +95,14 @@ export class Wire implements Sweepable {
     return this.#inputEnded;
   }
 
-  /** How much waits to be written, in UTF-16 code units. */
+  /** How many bytes wait to be written. */
   get buffered(): number {
-    return this.#buffered;
+    return this.#unwritten + this.#waiting.length;
   }
 
   /** Whether a sender that can wait should. */
   get isCongested(): boolean {
-    return this.#buffered > Math.min(HIGH_WATER, this.#limits.maxBufferedBytes / 2);
+    return this.buffered > Math.min(HIGH_WATER, this.#limits.maxBufferedBytes / 2);
   }
 
   /** Bytes read so far. */
@@ -116,7 +119,7 @@ export class Wire implements Sweepable {
   get waitsFor(): { read: string; write: string } {
     return {
       read: this.#reading ? "bytes" : this.#inputEnded ? "nothing: the input has ended" : "room",
-      write: this.#writing ? `the peer to take ${this.#buffered} characters` : "something to send",
+      write: this.#writing ? `the peer to take ${this.buffered} bytes` : "something to send",
     };
   }
 
@@ -167,7 +170,7 @@ export class Wire implements Sweepable {
     if (this.#state !== "open") return await this.closed;
     if (lastLine !== undefined) this.#push(lastLine);
     this.#state = "ending";
-    const flushed = this.#changes.until(() => this.#buffered === 0 || this.#isClosed());
+    const flushed = this.#changes.until(() => this.buffered === 0 || this.#isClosed());
     await this.#within(Math.max(LINGER_MS, this.#limits.drainTimeoutMs), flushed);
     if (!this.#isClosed()) await this.#within(LINGER_MS, this.#linger());
     this.#close();
@@ -248,12 +251,11 @@ export class Wire implements Sweepable {
 
   /** More than an eighth of what may wait: worth watching whether the peer takes it. */
   #isBehind(): boolean {
-    return this.#buffered > this.#limits.maxBufferedBytes / 8;
+    return this.buffered > this.#limits.maxBufferedBytes / 8;
   }
 
   #push(line: string): void {
-    this.#queue.push(line);
-    this.#buffered += line.length + 1;
+    this.#waiting.pushLine(line);
     if (!this.#writing) {
       this.#writing = true;
       queueMicrotask(() => this.#writeAll());
@@ -267,18 +269,14 @@ export class Wire implements Sweepable {
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#queue.length > 0) {
-        const lines = this.#queue;
-        this.#queue = [];
-        for (let next = 0; next < lines.length;) {
-          const from = next;
-          let units = 0;
-          while (next < lines.length && units < HIGH_WATER) units += lines[next++].length + 1;
-          await this.#writeText(lines.slice(from, next).join("\n") + "\n");
-          if (this.#isClosed()) return;
-          this.#buffered -= units;
-          this.#changes.notify();
-        }
+      while (this.#waiting.length > 0) {
+        const full = this.#waiting;
+        this.#waiting = this.#spare;
+        this.#spare = full;
+        await this.#writeBytes(full.bytes);
+        full.clear();
+        if (this.#isClosed()) return;
+        this.#changes.notify();
       }
     } catch (cause) {
       this.abort(lost(cause));
@@ -287,11 +285,11 @@ export class Wire implements Sweepable {
     }
   }
 
-  async #writeText(text: string): Promise<void> {
-    const bytes = encoder.encode(text);
-    for (let written = 0; written < bytes.length && !this.#isClosed();) {
-      const count = await this.#transport.write(written === 0 ? bytes : bytes.subarray(written));
-      written += count;
+  async #writeBytes(bytes: Uint8Array): Promise<void> {
+    this.#unwritten = bytes.length;
+    while (this.#unwritten > 0 && !this.#isClosed()) {
+      const count = await this.#transport.write(bytes.subarray(bytes.length - this.#unwritten));
+      this.#unwritten -= count;
       this.#bytesWritten += count;
       this.#stall.progress += count;
     }
@@ -320,8 +318,8 @@ export class Wire implements Sweepable {
   #close(): void {
     if (this.#isClosed()) return;
     this.#state = "closed";
-    this.#queue = [];
-    this.#buffered = 0;
+    this.#waiting.clear();
+    this.#unwritten = 0;
     this.#sweep.delete(this);
     this.#transport.close();
     this.#changes.notify();
