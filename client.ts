@@ -39,6 +39,7 @@ import {
   resolveEndpoint,
 } from "./options.ts";
 import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.ts";
+import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { connect, endpointText, SocketTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
@@ -401,7 +402,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   async #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
-    log.info("disconnected: {code}: {reason}", { ...info });
+    // Whoever closes a connection may well quote the other side.
+    log.info("disconnected: {code}: {reason}", { code: info.code, reason: sanitize(info.reason) });
     try {
       await this.#options.onDisconnect?.(connection, info);
     } catch (error) {

@@ -46,6 +46,7 @@ import {
   type ServerLimits,
 } from "./options.ts";
 import { createPacket, describe, encodeHead, type Packet } from "./packet.ts";
+import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText, listen, SocketTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
@@ -111,6 +112,7 @@ export interface Group<C extends Contract = Untyped> {
   ): BroadcastResult;
 }
 
+const MAX_REFUSAL_LENGTH = 256;
 const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 1_000;
 
@@ -149,7 +151,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   #state: "idle" | "listening" | "closing" | "closed" = "idle";
   #listener: Deno.Listener | undefined;
+  #accepting: Promise<void> = Promise.resolve();
   #acceptWaitsFor = "start()";
+  /** How many connections have ended whose sockets have not been closed yet. */
+  #ending = 0;
 
   /**
    * Makes a server. It listens when it is started.
@@ -291,7 +296,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     this.#listener = listener;
     log.info("listening on {address}", { address: this.address });
-    this.#acceptAll(listener);
+    this.#accepting = this.#acceptAll(listener);
   }
 
   /**
@@ -332,6 +337,9 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   async close(options: CloseOptions = {}): Promise<void> {
     const { reason = "the server is shutting down", drainTimeoutMs = this.#limits.drainTimeoutMs } =
       options;
+    if (typeof reason !== "string") {
+      throw new TypeError(`reason must be a string, got ${describe(reason)}`);
+    }
     checkTimeout("drainTimeoutMs", drainTimeoutMs);
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
@@ -344,8 +352,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     const goodbyes = [...this.clients.values()].map((connection) =>
       connection.closeWith("GOING_AWAY", { reason, drainTimeoutMs })
     );
-    await Promise.all(goodbyes);
-    await this.#changes.until(() => this.#handshakes.size === 0);
+    await Promise.all([...goodbyes, this.#accepting]);
+    await this.#changes.until(() => this.#handshakes.size === 0 && this.#ending === 0);
     this.#state = "closed";
     this.#closed.resolve();
   }
@@ -496,7 +504,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     if (verdict === true) return undefined;
     if (verdict === false) throw new HandshakeError("REFUSED", "the server refused");
     if (verdict !== null && typeof verdict === "object") {
-      if ("refuse" in verdict) throw new HandshakeError("REFUSED", String(verdict.refuse));
+      if ("refuse" in verdict) {
+        // It is logged, and must fit into the answer.
+        const why = sanitize(String(verdict.refuse), MAX_REFUSAL_LENGTH);
+        throw new HandshakeError("REFUSED", why);
+      }
       if ("attach" in verdict) return verdict.attach;
     }
     throw new TypeError(
@@ -530,6 +542,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       onEnd: (info) => {
         this.clients.delete(token);
         this.#addresses.remove(from);
+        this.#ending++;
+        connection.closed.then(() => {
+          this.#ending--;
+          this.#changes.notify();
+        });
         this.#disconnected(connection, info);
       },
     });
@@ -550,7 +567,13 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   async #disconnected(connection: Connection<C>, info: CloseInfo): Promise<void> {
-    log.info("{id} disconnected: {code}: {reason}", { id: connection.id, ...info });
+    const { code, reason } = info;
+    // Whoever closes a connection may well quote the other side.
+    log.info("{id} disconnected: {code}: {reason}", {
+      id: connection.id,
+      code,
+      reason: sanitize(reason),
+    });
     try {
       await this.#options.onDisconnect?.(connection, info);
     } catch (error) {

@@ -6,6 +6,7 @@
 
 import { abortable } from "./abortable.ts";
 import type { ResolvedEndpoint } from "./options.ts";
+import { sanitize } from "./sanitize.ts";
 
 /** The narrow face of whatever carries the bytes of one wire. */
 export interface Transport {
@@ -126,8 +127,10 @@ export function addressText(addr: Deno.Addr, local?: Deno.Addr): string {
     const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
     return `${host}:${addr.port}`;
   }
-  // The accepting side of a Unix socket sees no path of the other one's.
-  if ("path" in addr) return `unix:${addr.path ?? (local && "path" in local ? local.path : "")}`;
+  // The accepting side of a Unix socket sees a path of the other one's only if that was bound to one.
+  if ("path" in addr) {
+    return `unix:${sanitize(addr.path ?? (local && "path" in local ? local.path : ""))}`;
+  }
   return "unknown";
 }
 

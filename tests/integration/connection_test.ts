@@ -133,6 +133,38 @@ onBothSides(
   },
 );
 
+onBothSides("a request takes its hands off the signal when it is over", {
+  maxPendingRequests: 2,
+}, async ({ connection, peer }) => {
+  const { signal } = new AbortController();
+  let listening = 0;
+  const { addEventListener, removeEventListener } = signal;
+  Object.assign(signal, {
+    addEventListener(...args: Parameters<typeof addEventListener>) {
+      listening++;
+      addEventListener.apply(signal, args);
+    },
+    removeEventListener(...args: Parameters<typeof removeEventListener>) {
+      listening--;
+      removeEventListener.apply(signal, args);
+    },
+  });
+  const replied = connection.request("a", 1, { signal });
+  const { id } = await peer.packet();
+  await peer.sendPacket({ action: "a", "reply-to": id });
+  await replied;
+  await assertRejects(() => connection.request("a", 1, { signal, timeoutMs: 1 }));
+  await assertRejects(() => connection.request("a", "x".repeat(2_000_000), { signal }));
+  const lost = [connection.request("a", 1, { signal }), connection.ping({ signal })];
+  await connection.request("a", 1, { signal, timeoutMs: 1 }).catch(() => {});
+  await assertRejects(() => Promise.all([1, 2].map(() => connection.request("a", 1, { signal }))));
+  await peer.reset();
+  await Promise.allSettled(lost);
+  await connection.closed;
+  await settle();
+  assertEquals(listening, 0);
+});
+
 onBothSides(
   "misuse of a request throws or rejects as documented, and sends nothing",
   {},
@@ -661,6 +693,24 @@ onBothSides(
   },
 );
 
+onBothSides("close() waits for a peer that takes what was sent slowly", {}, async (encounter) => {
+  const { peer, connection } = encounter;
+  peer.stopReading();
+  const data = "x".repeat(100_000);
+  for (let n = 0; n < 70; n++) connection.sendPacket({ action: "n", data });
+  const closing = connection.close();
+  for (let look = 0; look < 10; look++) {
+    peer.goOnReading();
+    await pause(1);
+    peer.stopReading();
+    await pause(10);
+  }
+  peer.goOnReading();
+  assertEquals((await peer.toEnd()).length, 71);
+  peer.fin();
+  await closing;
+});
+
 onBothSides(
   "close() may be called again and again, and closed resolves once",
   {},
@@ -818,7 +868,10 @@ Deno.test("a connection in memory ends when its other end does, however it does"
       (readable) => readable.enqueue("text" as unknown as Uint8Array),
       "CONNECTION_LOST",
     ],
-    ["no packet", (readable) => readable.enqueue(new TextEncoder().encode("x\n")), "BAD_JSON"],
+    ["no packet", (readable) => {
+      readable.enqueue(new TextEncoder().encode("x\n"));
+      readable.close();
+    }, "BAD_JSON"],
   ];
   for (const [how, end, code] of endings) {
     let controller!: ReadableStreamDefaultController<Uint8Array>;

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   Client,
   type CloseInfo,
@@ -6,6 +6,7 @@ import {
   ConnectionError,
   type Handshake,
   type HandshakeError,
+  sanitize,
   Server,
   type ServerOptions,
   type Verdict,
@@ -74,6 +75,15 @@ Deno.test("each verdict of authenticate is kept to, at once or later", async () 
       assert((outcome.error?.message ?? "").includes(says));
       assertStrictEquals(outcome.attached, attached);
     }
+  }
+});
+
+Deno.test("a refusal's words arrive, however long and strange they are", async () => {
+  for (const refuse of ["x".repeat(100_000), "\x1b]0;owned\x07\u202e".repeat(10_000)]) {
+    const { error, text } = await tryWith(() => ({ refuse }));
+    assertEquals(error?.code, "REFUSED");
+    assert(error!.message.startsWith(sanitize(refuse.slice(0, 100))));
+    assertFalse(text.includes("\x1b]") || text.includes("\u202e"));
   }
 });
 

@@ -562,6 +562,22 @@ onBothSides(
   },
 );
 
+onBothSides(
+  "a peer whose every chunk ends one line and begins the next is left alone",
+  { partialLineTimeoutMs: 200 },
+  async ({ peer, bindAction }) => {
+    const seen: unknown[] = [];
+    bindAction("n", (n) => void seen.push(n));
+    await peer.send('{"action":');
+    for (let n = 0; n < 10; n++) {
+      await pause(40);
+      await peer.send(`"n","data":${n}}\n{"action":`);
+    }
+    await peer.send('"n","data":10}\n');
+    await until(() => seen.length === 11, "all came");
+  },
+);
+
 Deno.test("the rest of a line may wait as long as it is this side that does not read", async () => {
   const gate = Promise.withResolvers<void>();
   let connected = 0;

@@ -287,6 +287,53 @@ Deno.test("an abort calls a server's start off with its reason", async () => {
   assertEquals(server.state, "listening");
 });
 
+Deno.test("auth that is too large is refused with PACKET_TOO_LARGE, however large", async () => {
+  await using server = new Server({ port: 0 });
+  await server.start();
+  for (const size of [5_000, 5_000_000]) {
+    await using client = new Client({ port: server.port, auth: "x".repeat(size) });
+    const error = await assertRejects(() => client.start(), ProtocolError);
+    assertEquals(error.code, "PACKET_TOO_LARGE");
+  }
+});
+
+Deno.test("200 clients that come at once are all let in", async () => {
+  await using server = new Server({ port: 0, maxHandshakes: 8 });
+  server.bindAction("echo", (data) => data);
+  await server.start();
+  const clients = Array.from({ length: 200 }, () => new Client({ port: server.port }));
+  await Promise.all(clients.map(async (client, n) => {
+    await client.start();
+    assertEquals(await client.request("echo", n), n);
+  }));
+  assertEquals(server.clients.size, 200);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
+Deno.test({
+  name: "a server and a client talk over IPv6",
+  ignore: !hasIpv6(),
+  async fn() {
+    await using server = new Server({ host: "::1", port: 0 });
+    await server.start();
+    assertEquals(server.address, `[::1]:${server.port}`);
+    await using client = new Client({ host: "::1", port: server.port });
+    await client.start();
+    assert(await client.ping() >= 0);
+    assert([...server.clients.values()][0].address.startsWith("[::1]:"));
+  },
+});
+
+function hasIpv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    // Not every machine has it.
+    return false;
+  }
+}
+
 // What the first program does
 
 Deno.test("a client asks a server, and a server asks a client", async () => {

@@ -57,7 +57,7 @@ export class HonestClient implements AsyncDisposable {
   }
 
   /** Resolves when it has done a few more rounds, begun from now on. */
-  async rounds(count = 3): Promise<void> {
+  async rounds(count = 1): Promise<void> {
     const goal = this.#rounds + count + 1;
     const done = until(() => this.#rounds >= goal, "the honest client got on with its work");
     await Promise.race([done, this.#working]);

@@ -85,7 +85,8 @@ export async function withServer(
   act: (scene: ServerScene) => Promise<void>,
 ): Promise<void> {
   await using logs = await Logs.capture();
-  await using server = new Server({ port: 0, drainTimeoutMs: 1_000, ...options });
+  const endpoint = options.path === undefined ? { port: 0 } : {};
+  await using server = new Server({ ...endpoint, drainTimeoutMs: 1_000, ...options });
   serveHonestly(server);
   await server.start();
   const to = options.path === undefined ? { port: server.port } : { path: options.path };
