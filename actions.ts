@@ -88,7 +88,12 @@ export abstract class Bind<Data = unknown, Reply = unknown> {
    * @param connection The peer that it came from.
    * @returns The reply, for a sender that wants one: any JSON; `undefined` is sent as `null`.
    */
-  abstract run(data: Data, packet: ReceivedPacket, connection: Peer): Reply | Promise<Reply>;
+  abstract run(
+    data: Data,
+    packet: ReceivedPacket,
+    // deno-lint-ignore no-explicit-any -- a subclass may say which contract it is for
+    connection: Peer<any>,
+  ): Reply | Promise<Reply>;
 }
 
 /** A bind as the table takes it: whatever it checks, it takes this data and gives this reply. */

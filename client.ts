@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { acceptConnection, type Connection } from "./connection.ts";
-import { ConnectionMap } from "./connection_map.ts";
+import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
   ActionsOf,
   CloseInfo,
@@ -30,6 +30,8 @@ import { encodeHello, readWelcome, type Welcome } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
+  checkOptions,
+  checkSignal,
   type ClientLimits,
   type ConnectionLimits,
   type Endpoint,
@@ -57,7 +59,7 @@ export interface ClientOptions<C extends Contract = Untyped>
    * is closed.
    */
   onConnect?: (connection: Connection<Flipped<C>>) => unknown;
-  /** The connection has gone. */
+  /** The connection has gone. It may have while `onConnect` was still at work. */
   onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
 }
 
@@ -97,6 +99,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<CloseInfo>();
 
   #state: "idle" | "connecting" | "connected" | "closed" = "idle";
+  #starting: Promise<void> | undefined;
   #connection: Connection<Flipped<C>> | undefined;
 
   /**
@@ -208,7 +211,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @param name The action.
    * @param data Its data; `null` when left out.
-   * @returns The reply. Rejects like {@linkcode Connection.request}.
+   * @returns The reply. Rejects with `NO_ACTION` or `INVALID_DATA`, or with what the bind throws.
    */
   trigger(name: string, data: unknown = null): Promise<unknown> {
     return runAction(this.#actions, this.#limits, name, data);
@@ -225,7 +228,10 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
    * @throws {ProtocolError} If what answers does not speak this protocol, or not this version.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the host.
    */
-  async start({ signal }: ConnectOptions = {}): Promise<void> {
+  async start(options: ConnectOptions = {}): Promise<void> {
+    checkOptions(options);
+    const { signal } = options;
+    checkSignal(signal);
     signal?.throwIfAborted();
     if (this.#state !== "idle") {
       throw new TypeError(`A client starts once, and this one is ${this.#state}`);
@@ -238,7 +244,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     );
     const signals = [this.#closing.signal, timeout.signal, ...(signal ? [signal] : [])];
     try {
-      await this.#shakeHands(AbortSignal.any(signals));
+      this.#starting = this.#shakeHands(AbortSignal.any(signals));
+      await this.#starting;
     } catch (error) {
       if (this.#state === "connecting") this.#state = "idle";
       throw error;
@@ -279,7 +286,10 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Ends the connection in order. Calling it again waits for the same end. */
   async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options);
     this.#closing.abort(new ConnectionError("CLOSED", "the client was closed"));
+    // Whoever called start() is told why it failed; here it is enough that it has ended.
+    await this.#starting?.catch(() => {});
     if (this.#connection) {
       await this.#connection.close(options);
     } else {
@@ -298,12 +308,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     return { address: this.address, state: this.#state, id: this.id };
   }
 
-  /** For `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.#inspect();
-  }
-
-  /** For `console.log` of Node's kind. */
+  /** For `console.log` and `Deno.inspect`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#inspect();
   }
@@ -376,11 +381,11 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       peerMaxPacketBytes: maxPacketBytes,
       actions: this.#actions,
       onEnd: (info) => {
-        this.clients.delete(token);
+        forgetConnection(this.clients, token);
         this.#disconnected(connection, info);
       },
     });
-    this.clients.set(token, connection);
+    keepConnection(this.clients, token, connection);
     this.#connection = connection;
     this.#state = "connected";
     connection.closed.then((info) => {
@@ -393,7 +398,9 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   async #connected(connection: Connection<Flipped<C>>): Promise<void> {
     try {
-      await this.#options.onConnect?.(connection);
+      // Without a hook at once: packets may have come along with the answer.
+      const hook = this.#options.onConnect?.(connection);
+      if (hook !== undefined) await hook;
       if (!connection.isListening) connection.startListen();
     } catch (error) {
       log.error("onConnect failed: {error}", { error });

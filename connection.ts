@@ -25,6 +25,7 @@ import { type ConnectionState, Conversation, type ConversationParts } from "./co
 import type { PnetworkError } from "./errors.ts";
 import type { Groups } from "./groups.ts";
 import {
+  checkOptions,
   checkTimeout,
   type ConnectionLimits,
   DEFAULTS,
@@ -44,6 +45,15 @@ export interface Accepted extends ConversationParts {
   attached?: unknown;
   /** Called once, as soon as nothing can be sent any more. */
   onEnd: (info: CloseInfo) => void;
+}
+
+/** Tells what a handshake left from the streams of a user. */
+class AcceptedSource {
+  readonly accepted: Accepted;
+
+  constructor(accepted: Accepted) {
+    this.accepted = accepted;
+  }
 }
 
 /**
@@ -66,7 +76,7 @@ export interface Accepted extends ConversationParts {
  * ```
  */
 export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncDisposable {
-  /** Names the connection to anyone; the same on both sides. */
+  /** Names the connection to anyone; the same on both sides, if they shook hands. */
   readonly id: string;
   /** Where the other side is, for people. */
   readonly address: string;
@@ -91,14 +101,15 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    * @throws {RangeError} If a limit is out of range.
    */
   constructor(source: StreamPair, options: ConnectionLimits = {}) {
-    const accepted = isAccepted(source) ? source : acceptStreams(source, options);
+    const isAccepted = source instanceof AcceptedSource;
+    const accepted = isAccepted ? source.accepted : acceptStreams(source, options);
     const { id, token, wire, attached, actions, groups, onEnd } = accepted;
     this.id = id;
     this.address = wire.address;
     this.attached = attached;
     this.#token = token;
     this.#groups = groups;
-    if (!isAccepted(source)) this.#actions = actions;
+    if (!isAccepted) this.#actions = actions;
     this.#conversation = new Conversation(accepted, this.#untyped, (info) => {
       this.#lastGroups = new Set(groups?.groupsOf(this.#untyped));
       groups?.leaveAll(this.#untyped);
@@ -188,13 +199,17 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
       );
     }
     this.#conversation.inbox.startIteration();
+    let isDone = false;
     const iterator: AsyncIterableIterator<ReceivedPacket, undefined> = {
       [Symbol.asyncIterator]: () => iterator,
       next: async () => {
-        const value = await this.#conversation.inbox.take();
+        const value = isDone ? undefined : await this.#conversation.inbox.take();
         return value ? { value, done: false } : { value, done: true };
       },
-      return: () => Promise.resolve({ value: undefined, done: true }),
+      return: () => {
+        isDone = true;
+        return Promise.resolve({ value: undefined, done: true });
+      },
     };
     return iterator;
   }
@@ -283,7 +298,9 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   }
 
   /**
-   * Ends the connection in order: what was sent still arrives. Calling it again waits for the end.
+   * Ends the connection in order: what was sent still arrives, if the peer takes it within the
+   * connection's `drainTimeoutMs` (or that of the options). Calling it again waits for the end. A handler
+   * of this connection that awaits it with a `drainTimeoutMs` waits for itself.
    *
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If `drainTimeoutMs` is out of range.
@@ -294,14 +311,13 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
 
   /** @internal Like {@linkcode Connection.close}, saying why to programs. */
   async closeWith(code: string, options: CloseOptions): Promise<void> {
-    const { reason = "closed", drainTimeoutMs = 0 } = options;
+    checkOptions(options);
+    const { reason = "closed", drainTimeoutMs } = options;
     if (typeof reason !== "string") {
       throw new TypeError(`reason must be a string, got ${describe(reason)}`);
     }
-    await this.#conversation.close(
-      { code, reason },
-      checkTimeout("drainTimeoutMs", drainTimeoutMs),
-    );
+    if (drainTimeoutMs !== undefined) checkTimeout("drainTimeoutMs", drainTimeoutMs);
+    await this.#conversation.close({ code, reason }, drainTimeoutMs);
   }
 
   /**
@@ -328,12 +344,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     };
   }
 
-  /** For `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return `Connection { id: "${this.id}", address: "${this.address}", state: "${this.state}" }`;
-  }
-
-  /** For `console.log` of Node's kind. */
+  /** For `console.log` and `Deno.inspect`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `Connection { id: "${this.id}", address: "${this.address}", state: "${this.state}" }`;
   }
@@ -356,11 +367,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
  * users, so that the constructor's type does not name it.
  */
 export function acceptConnection<C extends Contract>(accepted: Accepted): Connection<C> {
-  return new Connection<C>(accepted as unknown as StreamPair);
-}
-
-function isAccepted(source: object): source is Accepted {
-  return "wire" in source;
+  return new Connection<C>(new AcceptedSource(accepted) as unknown as StreamPair);
 }
 
 /** A connection over streams is its own server and its own client. */

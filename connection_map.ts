@@ -7,6 +7,14 @@
 import type { Connection } from "./connection.ts";
 import type { Contract, Untyped } from "./contract.ts";
 
+// deno-lint-ignore no-explicit-any -- whatever their contract
+type AnyMap = ConnectionMap<any>;
+// deno-lint-ignore no-explicit-any -- whatever its contract
+type AnyConnection = Connection<any>;
+
+let keep: (map: AnyMap, token: string, connection: AnyConnection) => void;
+let forget: (map: AnyMap, token: string) => void;
+
 /**
  * Connections by their secret token. Printed or turned into JSON it shows their ids alone. Its keys
  * are secrets all the same: whoever walks over `keys()` or `entries()` holds them.
@@ -22,42 +30,91 @@ import type { Contract, Untyped } from "./contract.ts";
  * ```
  */
 export class ConnectionMap<C extends Contract = Untyped> extends Map<string, Connection<C>> {
-  readonly #tokens = new Map<string, string>();
+  // Not in the map that this extends: whatever looks into that one, as console.table does, sees nothing.
+  readonly #connections = new Map<string, Connection<C>>();
+  readonly #byId = new Map<string, Connection<C>>();
 
-  /**
-   * Makes a map.
-   *
-   * @param connections What is in it, by token.
-   */
-  constructor(connections?: Iterable<readonly [string, Connection<C>]> | null) {
-    // A Map that is handed its entries would set them before it has its own fields.
+  static {
+    keep = (map, token, connection) => {
+      map.#connections.set(token, connection);
+      map.#byId.set(connection.id, connection);
+    };
+    forget = (map, token) => {
+      const id = map.#connections.get(token)?.id;
+      if (id !== undefined) map.#byId.delete(id);
+      map.#connections.delete(token);
+    };
+  }
+
+  /** Servers and clients make theirs. */
+  constructor() {
     super();
-    for (const [token, connection] of connections ?? []) this.set(token, connection);
   }
 
   /** The connection of this public id. */
   getById(id: string): Connection<C> | undefined {
-    const token = this.#tokens.get(id);
-    return token === undefined ? undefined : this.get(token);
+    return this.#byId.get(id);
   }
 
-  /** Adds one under its token. */
-  override set(token: string, connection: Connection<C>): this {
-    this.#forget(token);
-    this.#tokens.set(connection.id, token);
-    return super.set(token, connection);
+  /** How many there are. */
+  override get size(): number {
+    // The constructor of Map looks here before there is anything.
+    return this.#connections.size;
   }
 
-  /** Takes one out. */
-  override delete(token: string): boolean {
-    this.#forget(token);
-    return super.delete(token);
+  /** The connection of this token. */
+  override get(token: string): Connection<C> | undefined {
+    return this.#connections.get(token);
   }
 
-  /** Takes all of them out. */
+  /** Whether there is one of this token. */
+  override has(token: string): boolean {
+    return this.#connections.has(token);
+  }
+
+  /** The tokens: secrets. */
+  override keys(): MapIterator<string> {
+    return this.#connections.keys();
+  }
+
+  /** The connections. */
+  override values(): MapIterator<Connection<C>> {
+    return this.#connections.values();
+  }
+
+  /** The connections by token. */
+  override entries(): MapIterator<[string, Connection<C>]> {
+    return this.#connections.entries();
+  }
+
+  /** The connections by token. */
+  override [Symbol.iterator](): MapIterator<[string, Connection<C>]> {
+    return this.entries();
+  }
+
+  /** Calls back for each. */
+  override forEach(
+    callback: (connection: Connection<C>, token: string, map: Map<string, Connection<C>>) => void,
+    thisArg?: unknown,
+  ): void {
+    for (const [token, connection] of this.entries()) {
+      callback.call(thisArg, connection, token, this);
+    }
+  }
+
+  /** @throws {TypeError} Always: who is in it, its server or client decides. */
+  override set(_token: string, _connection: Connection<C>): this {
+    throw new TypeError("clients cannot be set: a connection is in it while it lives");
+  }
+
+  /** @throws {TypeError} Always: close the connection instead. */
+  override delete(_token: string): boolean {
+    throw new TypeError("clients cannot be deleted: close the connection instead");
+  }
+
+  /** @throws {TypeError} Always: close the connections instead. */
   override clear(): void {
-    this.#tokens.clear();
-    super.clear();
+    throw new TypeError("clients cannot be cleared: close the connections instead");
   }
 
   /** What may be shown: the connections without their tokens. */
@@ -65,19 +122,18 @@ export class ConnectionMap<C extends Contract = Untyped> extends Map<string, Con
     return [...this.values()].map((connection) => connection.toJSON());
   }
 
-  /** For `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return `ConnectionMap(${this.size}) [${[...this.#tokens.keys()].join(", ")}]`;
-  }
-
-  /** For `console.log` of Node's kind. */
+  /** For `console.log` and `Deno.inspect`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `ConnectionMap(${this.size}) [${[...this.#tokens.keys()].join(", ")}]`;
+    return `ConnectionMap(${this.size}) [${[...this.#byId.keys()].join(", ")}]`;
   }
+}
 
-  /** The id of whoever has this token leads there no more. It may have moved to another one. */
-  #forget(token: string): void {
-    const id = this.get(token)?.id;
-    if (id !== undefined && this.#tokens.get(id) === token) this.#tokens.delete(id);
-  }
+/** Adds a connection under its token. For the server or client that the map belongs to. */
+export function keepConnection(map: AnyMap, token: string, connection: AnyConnection): void {
+  keep(map, token, connection);
+}
+
+/** Takes one out. */
+export function forgetConnection(map: AnyMap, token: string): void {
+  forget(map, token);
 }

@@ -156,7 +156,7 @@ export interface LoopInfo {
  * A client holds a `Peer<Flipped<C>>`.
  */
 export interface Peer<C extends Contract = Untyped> {
-  /** Names the connection to anyone; the same on both sides. */
+  /** Names the connection to anyone; the same on both sides, if they shook hands. */
   readonly id: string;
   /** The secret that both sides share; `null` without a handshake. Never show it, never pass it on. */
   readonly token: string | null;

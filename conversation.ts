@@ -191,7 +191,7 @@ export class Conversation {
           if (this.#isEnding()) return;
           this.#receive(line);
         }
-        if (this.#isOverfull()) await this.inbox.changes.until(() => !this.#isOverfull());
+        if (this.#isOverfull()) await this.#untilRoom();
       }
       await this.#inputEnded();
     } catch (error) {
@@ -210,10 +210,36 @@ export class Conversation {
 
   /** Too much waits here to read on, unless what comes next may be the reply that all this waits for. */
   #isOverfull(): boolean {
-    const { replayPackets, replayBytes } = this.#limits;
+    if (this.#isEnding()) return false;
+    const { replayPackets, replayBytes, maxBufferedBytes } = this.#limits;
+    const { length, bytes } = this.inbox;
+    if (!this.#isAsking()) return length > replayPackets || bytes > replayBytes;
+    return bytes + length * WAITING_PACKET_BYTES > maxBufferedBytes;
+  }
+
+  #isAsking(): boolean {
     const { requests, pings } = this.#session;
-    return !this.#isEnding() && requests.size === 0 && pings.size === 0 &&
-      (this.inbox.length > replayPackets || this.inbox.bytes > replayBytes);
+    return requests.size > 0 || pings.size > 0;
+  }
+
+  /**
+   * Pauses reading until handlers have made room. Where they make none while they may be waiting for a
+   * reply that is not read, nothing would ever move again: then the connection ends.
+   */
+  async #untilRoom(): Promise<void> {
+    const { stallTimeoutMs } = this.#limits;
+    let callOff = () => {};
+    const watch = (takenBefore: number) => {
+      if (stallTimeoutMs === false) return;
+      callOff = this.#sweep.after(stallTimeoutMs, () => {
+        const { taken } = this.inbox;
+        if (taken !== takenBefore || !this.#isAsking()) watch(taken);
+        else this.#fault(new ConnectionError("SLOW_CONSUMER", "too much waits to be handled"));
+      });
+    };
+    watch(this.inbox.taken);
+    await this.inbox.changes.until(() => !this.#isOverfull());
+    callOff();
   }
 
   #receive(line: string): void {
@@ -289,7 +315,7 @@ export class Conversation {
         return;
       }
     } else {
-      if (!this.#session.beginAnswer(id)) {
+      if (!this.#session.beginAnswer(id, packet)) {
         this.#refuse(new ProtocolError("BAD_PACKET", `request ${id} is still being answered`));
         return;
       }
@@ -303,10 +329,6 @@ export class Conversation {
       }
     }
     this.inbox.push(packet, bytes);
-    const waiting = this.inbox.bytes + this.inbox.length * WAITING_PACKET_BYTES;
-    if (waiting > this.#limits.maxBufferedBytes) {
-      throw new ConnectionError("SLOW_CONSUMER", "too much waits to be handled");
-    }
   }
 
   /** The peer has ended its side. It may still read what it asked for. */
@@ -400,16 +422,17 @@ export class Conversation {
     }
     const { code, message: reason } = error;
     log.info("{id}: {code}: {reason}", { id: this.#id, code, reason });
-    const canHear = code !== "CONNECTION_LOST" && code !== "SLOW_CONSUMER";
+    const isDeaf = code === "SLOW_CONSUMER" && this.#wire.isCongested;
+    const canHear = code !== "CONNECTION_LOST" && !isDeaf;
     this.#end({ code, reason }, canHear ? "goodbye" : "at once");
   }
 
   /** Ends it in order: nothing new is handled, and what was sent still arrives. */
-  async close(info: CloseInfo, drainTimeoutMs: number | false): Promise<void> {
-    if (drainTimeoutMs !== 0) await this.#drain(drainTimeoutMs);
+  async close(info: CloseInfo, drainTimeoutMs?: number | false): Promise<void> {
+    if (drainTimeoutMs) await this.#drain(drainTimeoutMs);
     // Whoever closes wants no more handlers started; otherwise what came before the end is handled.
     this.inbox.abandon();
-    this.#end(info, "goodbye");
+    this.#end(info, "goodbye", drainTimeoutMs);
     await this.closed;
   }
 
@@ -427,7 +450,7 @@ export class Conversation {
     callOff();
   }
 
-  #end(info: CloseInfo, manner: Manner): void {
+  #end(info: CloseInfo, manner: Manner, flushTimeoutMs?: number | false): void {
     if (this.#isEnding()) return;
     this.#state = "closing";
     this.#info = info;
@@ -445,7 +468,7 @@ export class Conversation {
         reason: info.reason.slice(0, MAX_REASON_LENGTH),
       })
       : undefined;
-    this.#wire.end(line).then(ended);
+    this.#wire.end(line, flushTimeoutMs === false ? undefined : flushTimeoutMs).then(ended);
   }
 }
 

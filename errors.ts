@@ -151,7 +151,7 @@ export interface RequestErrorOptions extends ErrorOptions {
 /**
  * A request was not answered with a reply.
  *
- * A handler may throw one with `ACTION_FAILED` or `INVALID_DATA`: its message is then what the
+ * A handler may throw one with `ACTION_FAILED`, `INVALID_DATA` or `NO_ACTION`: its message is then what the
  * requester reads. Whatever else a handler throws reaches nobody but the log.
  */
 export class RequestError extends PnetworkError {

@@ -43,6 +43,7 @@ export class Inbox {
   #last: Waiting | undefined;
   #length = 0;
   #bytes = 0;
+  #taken = 0;
   #inFlight = 0;
   #mode: InboxMode = "waiting";
   #isHeld = false;
@@ -67,6 +68,11 @@ export class Inbox {
   /** How large they are together. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** How many packets were taken out so far. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** How many handlers run. */
@@ -139,6 +145,7 @@ export class Inbox {
     this.#first = first.next;
     if (!first.next) this.#last = undefined;
     this.#length--;
+    this.#taken++;
     this.#bytes -= first.bytes;
     this.changes.notify();
     return first.packet;

@@ -7,15 +7,16 @@
 import type { ActionTable } from "./actions.ts";
 import { acceptConnection, Connection } from "./connection.ts";
 import { DEFAULTS, type ResolvedLimits } from "./options.ts";
+import { decodePacket, encodeHead, encodeTail } from "./packet.ts";
 import { Sweep } from "./sweep.ts";
 import { StreamTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 /**
- * Runs what is bound to a name as if a request had come, over a connection in memory that lives as
- * long as the request.
+ * Runs what is bound to a name as if a request had come. What the bind is handed is a connection in
+ * memory that lives as long as it runs.
  *
- * @returns The reply. Rejects like {@linkcode Connection.request}.
+ * @returns What it returns. Rejects with what it throws: unlike a peer, whoever calls this may know.
  */
 export async function runAction(
   actions: ActionTable,
@@ -37,7 +38,9 @@ export async function runAction(
     actions,
     onEnd: () => {},
   });
-  await using caller = new Connection({ readable: back.readable, writable: there.writable });
-  handler.startListen();
-  return await caller.request(name, data);
+  await using _caller = new Connection({ readable: back.readable, writable: there.writable });
+  const head = encodeHead({ action: name, data });
+  const packet = decodePacket(head + encodeTail({ created: Date.now(), token: null }));
+  const run = await actions.prepare(packet);
+  return await run(handler) ?? null;
 }

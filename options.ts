@@ -273,7 +273,7 @@ const MAX_MS = 2 ** 31 - 1;
  * @throws {RangeError} If one is out of range.
  */
 export function resolveConnectionLimits(options: ConnectionLimits): ResolvedLimits {
-  checkObject(options);
+  checkOptions(options);
   return pick(CONNECTION_LIMITS, options);
 }
 
@@ -281,7 +281,7 @@ export function resolveConnectionLimits(options: ConnectionLimits): ResolvedLimi
 export function resolveServerLimits(
   options: ConnectionLimits & ServerLimits,
 ): ResolvedServerLimits {
-  checkObject(options);
+  checkOptions(options);
   const { exemptLoopback = DEFAULTS.exemptLoopback } = options;
   if (typeof exemptLoopback !== "boolean") {
     throw new TypeError(`exemptLoopback must be a boolean, got ${typeof exemptLoopback}`);
@@ -293,17 +293,17 @@ export function resolveServerLimits(
 export function resolveClientLimits(
   options: ConnectionLimits & ClientLimits,
 ): ResolvedClientLimits {
-  checkObject(options);
+  checkOptions(options);
   return pick([...CONNECTION_LIMITS, ...HANDSHAKE_LIMITS], options);
 }
 
 /** Where to listen or to connect. Throws like {@linkcode resolveConnectionLimits}. */
 export function resolveEndpoint(options: Endpoint): ResolvedEndpoint {
-  checkObject(options);
+  checkOptions(options);
   const { host = DEFAULTS.host, port = DEFAULTS.port, path } = options;
   if (path !== undefined) {
     if (typeof path !== "string" || path === "") {
-      throw new TypeError(`path must be the path of a Unix socket, got ${typeof path}`);
+      throw new TypeError(`path must be the path of a Unix socket, got ${shown(path)}`);
     }
     if (options.host !== undefined || options.port !== undefined) {
       throw new TypeError("path goes without host and port");
@@ -311,7 +311,7 @@ export function resolveEndpoint(options: Endpoint): ResolvedEndpoint {
     return { path };
   }
   if (typeof host !== "string" || host === "") {
-    throw new TypeError(`host must be a host name or an IP address, got ${typeof host}`);
+    throw new TypeError(`host must be a host name or an IP address, got ${shown(host)}`);
   }
   if (typeof port !== "number") throw new TypeError(`port must be a number, got ${typeof port}`);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -330,6 +330,13 @@ export function checkFunctions(options: object, names: readonly string[]): void 
   }
 }
 
+/** Checks what a caller wants to call something off with. */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`signal must be an AbortSignal, got ${typeof signal}`);
+  }
+}
+
 /** Checks a time to wait that a caller gave. */
 export function checkTimeout(name: string, value: number | false): number | false {
   if (value === false) return false;
@@ -342,7 +349,8 @@ export function checkTimeout(name: string, value: number | false): number | fals
   return value;
 }
 
-function checkObject(options: unknown): void {
+/** Checks that options are an object. */
+export function checkOptions(options: unknown): void {
   if (options === null || typeof options !== "object") {
     throw new TypeError(
       `options must be an object, got ${options === null ? null : typeof options}`,
@@ -382,3 +390,7 @@ const CAN_BE_OFF = new Set<string>([
   "requestTimeoutMs",
   "maxConnectionsPerAddress",
 ]);
+
+function shown(value: unknown): string {
+  return value === "" ? "an empty string" : typeof value;
+}

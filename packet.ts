@@ -197,6 +197,9 @@ export function decodePacket(
   line: string | Uint8Array,
   options: DecodeOptions = {},
 ): ReceivedPacket {
+  if (typeof line !== "string" && !(line instanceof Uint8Array)) {
+    throw new TypeError(`A line must be a string or a Uint8Array, got ${describe(line)}`);
+  }
   const text = typeof line === "string" ? line : decodeUtf8(line);
   const { maxDepth = DEFAULT_MAX_DEPTH } = options;
   if (maxDepth !== false && text.length > UNSCANNED_LENGTH && isDeeperThan(text, maxDepth)) {
@@ -399,8 +402,8 @@ function checkFields(value: unknown): CheckedFields {
   return fields as CheckedFields;
 }
 
-function refused(message: string, code: ProtocolErrorCode = "BAD_PACKET"): ProtocolError {
-  return new ProtocolError(code, message, { recoverable: true });
+function refused(message: string): ProtocolError {
+  return new ProtocolError("BAD_PACKET", message, { recoverable: true });
 }
 
 function isId(value: unknown): value is number {

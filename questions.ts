@@ -6,7 +6,7 @@
 
 import type { RequestOptions } from "./contract.ts";
 import { type PnetworkError, RequestError } from "./errors.ts";
-import { checkTimeout } from "./options.ts";
+import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
 import { harmless, rejected } from "./rejections.ts";
 import type { Outstanding, Session } from "./session.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
@@ -38,10 +38,13 @@ export class Questions implements Sweepable {
    */
   ask<Answer>(
     outstanding: Outstanding<Answer>,
-    { timeoutMs = this.#timeoutMs, signal }: RequestOptions,
+    options: RequestOptions,
     send: (id: number) => PnetworkError | undefined,
   ): Promise<Answer> {
+    checkOptions(options);
+    const { timeoutMs = this.#timeoutMs, signal } = options;
     const wait = checkTimeout("timeoutMs", timeoutMs);
+    checkSignal(signal);
     if (signal?.aborted) return rejected(signal.reason);
     const answer = Promise.withResolvers<Answer>();
     const deadline = wait === false ? Infinity : this.#sweep.now() + wait;

@@ -38,7 +38,7 @@ export class Replies {
   /** Sends the reply that a packet asks for. `false` if it asks for none, or has been answered. */
   reply(packet: ReceivedPacket, data: unknown): boolean {
     const { id, action } = packet;
-    if (id === undefined || !this.#session.endAnswer(id)) return false;
+    if (id === undefined || !this.#session.endAnswer(id, packet)) return false;
     let error: PnetworkError | undefined;
     try {
       error = this.#send(encodeHead({ action, data }), id);
@@ -57,8 +57,9 @@ export class Replies {
   }
 
   /** Sends an error in place of the reply. `false` if no reply was asked for. */
-  refuse({ id, action }: ReceivedPacket, error: ErrorData): boolean {
-    if (id === undefined || !this.#session.endAnswer(id)) return false;
+  refuse(packet: ReceivedPacket, error: ErrorData): boolean {
+    const { id, action } = packet;
+    if (id === undefined || !this.#session.endAnswer(id, packet)) return false;
     this.#send(encodeErrorHead(action, error), id);
     return true;
   }

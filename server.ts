@@ -11,7 +11,7 @@ import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
 import { Changes } from "./changes.ts";
 import { acceptConnection, type Connection } from "./connection.ts";
-import { ConnectionMap } from "./connection_map.ts";
+import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
   ActionsOf,
   CloseInfo,
@@ -36,6 +36,8 @@ import {
 import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
+  checkOptions,
+  checkSignal,
   checkTimeout,
   type ConnectionLimits,
   type Endpoint,
@@ -75,7 +77,7 @@ export interface ServerOptions<C extends Contract = Untyped>
    * is closed.
    */
   onConnect?: (connection: Connection<C>) => unknown;
-  /** A connection has gone. */
+  /** A connection has gone. It may have while `onConnect` was still at work. */
   onDisconnect?: (connection: Connection<C>, info: CloseInfo) => unknown;
 }
 
@@ -262,7 +264,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @param name The action.
    * @param data Its data; `null` when left out.
-   * @returns The reply. Rejects like {@linkcode Connection.request}.
+   * @returns The reply. Rejects with `NO_ACTION` or `INVALID_DATA`, or with what the bind throws.
    */
   trigger(name: string, data: unknown = null): Promise<unknown> {
     return runAction(this.#actions, this.#limits, name, data);
@@ -277,7 +279,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    * `cause` is what the system said. `CLOSED` (by `close()`).
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the host.
    */
-  async start({ signal }: StartOptions = {}): Promise<void> {
+  async start(options: StartOptions = {}): Promise<void> {
+    checkOptions(options);
+    const { signal } = options;
+    checkSignal(signal);
     signal?.throwIfAborted();
     if (this.#state !== "idle") {
       throw new TypeError(`A server starts once, and this one is ${this.#state}`);
@@ -329,12 +334,14 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   /**
    * Stops listening, lets running handlers finish and their replies go out, and closes all
-   * connections with `GOING_AWAY`. Calling it again waits for the same end.
+   * connections with `GOING_AWAY`. Calling it again waits for the same end. A handler that awaits it waits
+   * for itself, until `drainTimeoutMs` is over.
    *
    * @param options How long handlers may go on (default: the server's `drainTimeoutMs`), and why, for
    * the people on the other side.
    */
   async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options);
     const { reason = "the server is shutting down", drainTimeoutMs = this.#limits.drainTimeoutMs } =
       options;
     if (typeof reason !== "string") {
@@ -368,12 +375,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return { address: this.address, state: this.#state, clients: this.clients.toJSON() };
   }
 
-  /** For `console.log`. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.#inspect();
-  }
-
-  /** For `console.log` of Node's kind. */
+  /** For `console.log` and `Deno.inspect`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#inspect();
   }
@@ -540,7 +542,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       actions: this.#actions,
       groups: this.#groups as unknown as Groups<Connection>,
       onEnd: (info) => {
-        this.clients.delete(token);
+        forgetConnection(this.clients, token);
         this.#addresses.remove(from);
         this.#ending++;
         connection.closed.then(() => {
@@ -550,7 +552,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
         this.#disconnected(connection, info);
       },
     });
-    this.clients.set(token, connection);
+    keepConnection(this.clients, token, connection);
     this.#addresses.add(from);
     log.info("{id} connected from {address}", { id, address: wire.address });
     this.#connected(connection);
@@ -558,7 +560,9 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   async #connected(connection: Connection<C>): Promise<void> {
     try {
-      await this.#options.onConnect?.(connection);
+      // Without a hook at once: packets may have come along with the handshake.
+      const hook = this.#options.onConnect?.(connection);
+      if (hook !== undefined) await hook;
       if (!connection.isListening) connection.startListen();
     } catch (error) {
       log.error("{id}: onConnect failed: {error}", { id: connection.id, error });
@@ -601,8 +605,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #broadcast(
     connections: Iterable<Connection<C>>,
     packet: PacketTo<ActionsOf<C, "client">>,
-    { except }: BroadcastOptions,
+    options: BroadcastOptions,
   ): BroadcastResult {
+    checkOptions(options);
+    const { except } = options;
     const left = exceptIds(except);
     const head = encodeHead(packet);
     const result: BroadcastResult = { sent: 0, missed: new Map() };
@@ -619,7 +625,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
 function exceptIds(except: BroadcastOptions["except"]): Set<string> {
   if (except === undefined) return new Set();
-  const list = Symbol.iterator in except ? [...except] : [except];
+  const isList = except !== null && typeof except === "object" && Symbol.iterator in except;
+  const list = isList ? [...except] : [except];
   for (const one of list) {
     if (typeof one?.id !== "string") {
       throw new TypeError(`except must be a connection or several, got ${describe(one)}`);

@@ -92,7 +92,7 @@ export class Session<Reply> {
   readonly requests: Outstanding<Reply>;
   /** Our pings that wait for a pong. */
   readonly pings: Outstanding<void>;
-  readonly #answering = new Set<number>();
+  readonly #answering = new Map<number, unknown>();
 
   /** @param maxPending How many requests, and how many pings, may wait at once. */
   constructor(maxPending: number) {
@@ -105,15 +105,21 @@ export class Session<Reply> {
     return this.#answering.size;
   }
 
-  /** Notes that the peer wants a reply. `false` if that number is still being answered. */
-  beginAnswer(id: number): boolean {
+  /**
+   * Notes that the peer wants a reply.
+   *
+   * @param request What asks for it, to be known again: numbers alone are those of other peers too.
+   * @returns `false` if that number is still being answered.
+   */
+  beginAnswer(id: number, request?: unknown): boolean {
     if (this.#answering.has(id)) return false;
-    this.#answering.add(id);
+    this.#answering.set(id, request);
     return true;
   }
 
-  /** Notes that the reply goes out. `false` if none is owed under that number. */
-  endAnswer(id: number): boolean {
+  /** Notes that the reply goes out. `false` if none is owed to this request. */
+  endAnswer(id: number, request?: unknown): boolean {
+    if (this.#answering.get(id) !== request) return false;
     return this.#answering.delete(id);
   }
 

@@ -14,7 +14,7 @@ export interface Transport {
   readonly address: string;
   /** The next bytes, `null` at their end. They are valid until the next call. */
   read(): Promise<Uint8Array | null>;
-  /** Writes some of these bytes. Resolves to how many. */
+  /** Writes some of these bytes. Resolves to how many. From then on they are the caller's again. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends this side's bytes; the other side's may go on. */
   closeWrite(): Promise<void>;
@@ -106,7 +106,8 @@ export class StreamTransport implements Transport {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
-    await this.#writer.write(bytes);
+    // A stream may keep what it was given for as long as it likes.
+    await this.#writer.write(bytes.slice());
     return bytes.length;
   }
 

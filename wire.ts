@@ -165,13 +165,19 @@ export class Wire implements Sweepable {
   /**
    * Ends the wire so that the last line arrives: writes what waits, then this line, ends the output,
    * and closes when the other side has ended too, or has had its time.
+   *
+   * @param lastLine What to say last.
+   * @param flushTimeoutMs How long what waits may take to be written; a second at least.
    */
-  async end(lastLine?: string): Promise<void> {
+  async end(
+    lastLine?: string,
+    flushTimeoutMs: number = this.#limits.drainTimeoutMs,
+  ): Promise<void> {
     if (this.#state !== "open") return await this.closed;
     if (lastLine !== undefined) this.#push(lastLine);
     this.#state = "ending";
     const flushed = this.#changes.until(() => this.buffered === 0 || this.#isClosed());
-    await this.#within(Math.max(LINGER_MS, this.#limits.drainTimeoutMs), flushed);
+    await this.#within(Math.max(LINGER_MS, flushTimeoutMs), flushed);
     if (!this.#isClosed()) await this.#within(LINGER_MS, this.#linger());
     this.#close();
   }

@@ -140,6 +140,17 @@ onBothSides(
 );
 
 onBothSides(
+  "sends that wait for room and that nobody looks at are dropped when the connection ends",
+  { maxBufferedBytes: 1_000_000, stallTimeoutMs: false },
+  async ({ peer, connection }) => {
+    await fill(peer, connection, 600_000);
+    await peer.reset();
+    await connection.closed;
+    await settle();
+  },
+);
+
+onBothSides(
   "a packet larger than all that may wait goes out when nothing else waits",
   { maxBufferedBytes: 2_000 },
   async ({ peer, connection }) => {
@@ -215,13 +226,13 @@ Deno.test("a peer that takes what is sent to it slowly but steadily is left alon
     await withServer({ path, ...limits }, async ({ register, server }) => {
       const peer = await register();
       const connection = server.clients.get(peer.token)!;
-      const sent = await fill(peer, connection, 4_000_000);
+      const sent = await fill(peer, connection, 7_000_000);
       while (connection.stats.buffered > 500_000 && connection.state === "open") {
         const goal = peer.bytesReceived + 60_000;
         peer.goOnReading();
         await until(() => peer.bytesReceived > goal, "it took some");
         peer.stopReading();
-        await pause(10);
+        await pause(25);
       }
       assertEquals(connection.state, "open");
       peer.goOnReading();
@@ -334,6 +345,42 @@ Deno.test("broadcast results name each connection that misses out, and why", asy
     assert(server.clients.getById(honest.id));
   });
 });
+
+for (
+  const limits of [
+    { replayPackets: 10, replayBytes: 10_000_000 },
+    { replayPackets: 100_000, replayBytes: 20_000 },
+  ]
+) {
+  onBothSides(
+    `reading pauses while too much waits for a handler (${JSON.stringify(limits)})`,
+    { maxInFlight: 1, ...limits },
+    async ({ peer, connection, bindAction }) => {
+      const gate = Promise.withResolvers<void>();
+      let handled = 0;
+      bindAction("work", async () => {
+        await gate.promise;
+        handled++;
+      });
+      const COUNT = 3_000;
+      const flood = line({ action: "work", data: "x".repeat(2_000) });
+      const flooding = peer.send(...Array(COUNT).fill(flood));
+      let before = -1;
+      await until(() => {
+        const { waiting } = connection.stats;
+        const isStill = waiting > 10 && waiting === before;
+        before = waiting;
+        return isStill;
+      }, "reading paused");
+      await pause(50);
+      assertEquals(connection.stats.waiting, before);
+      assertLess(before, 100);
+      gate.resolve();
+      await flooding;
+      await until(() => handled === COUNT, () => `all were handled: ${handled} were`);
+    },
+  );
+}
 
 onBothSides(
   "packets that pile up while a request of ours waits end the connection at the bound",

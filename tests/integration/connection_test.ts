@@ -855,6 +855,31 @@ Deno.test("10,000 packets in memory arrive in order", async () => {
   await within(reading, "all packets");
 });
 
+Deno.test("streams that queue what they are given, for a reader that is slow, keep it intact", async () => {
+  const queue = { highWaterMark: 64 };
+  const there = new TransformStream<Uint8Array, Uint8Array>(undefined, queue, queue);
+  const back = new TransformStream<Uint8Array, Uint8Array>(undefined, queue, queue);
+  await using left = new Connection({ readable: back.readable, writable: there.writable });
+  await using right = new Connection({ readable: there.readable, writable: back.writable }, {
+    replayPackets: 2,
+  });
+  const COUNT = 500;
+  const data = (n: number) => [n, "x".repeat(500)];
+  const sending = (async () => {
+    for (let n = 0; n < COUNT; n++) {
+      left.sendPacket({ action: "n", data: data(n) });
+      await pause(0);
+    }
+  })();
+  await until(() => left.stats.buffered > 0, "the queues were full");
+  let next = 0;
+  for await (const packet of right) {
+    assertEquals(packet.data, data(next));
+    if (++next === COUNT) break;
+  }
+  await sending;
+});
+
 Deno.test("a connection in memory ends when its other end does, however it does", async () => {
   const endings: [
     string,
@@ -919,4 +944,32 @@ Deno.test("a connection needs two streams of bytes and limits within range", () 
   const [end] = pair();
   assertThrows(() => new make(end, { maxPacketBytes: 1 }), RangeError);
   assertThrows(() => new make(end, { requestTimeoutMs: "x" }), TypeError);
+});
+
+Deno.test("streams that fail at being thrown away trouble nobody", async () => {
+  const fail = () => Promise.reject(new Error("no"));
+  const readable = new ReadableStream<Uint8Array>({ cancel: fail });
+  const writable = new WritableStream<Uint8Array>({
+    write: () => new Promise(() => {}),
+    close: fail,
+    abort: fail,
+  });
+  const connection = new Connection({ readable, writable }, { drainTimeoutMs: 10 });
+  connection.sendPacket({ action: "a" });
+  await within(connection.close(), "the connection's end");
+  await settle();
+
+  const other = new Connection({
+    readable: new ReadableStream<Uint8Array>({ cancel: fail }),
+    writable: new WritableStream<Uint8Array>({ close: fail, abort: fail }),
+  });
+  await within(other.close(), "the connection's end");
+  await settle();
+
+  const lost = new Connection({
+    readable: new ReadableStream<Uint8Array>({ start: (c) => c.error(new Error("cut")) }),
+    writable: new WritableStream<Uint8Array>({ abort: fail }),
+  });
+  assertEquals((await within(lost.closed, "the connection's end")).code, "CONNECTION_LOST");
+  await settle();
 });

@@ -404,6 +404,20 @@ onBothSides(
 );
 
 onBothSides(
+  "row 42: a reason for closing that quotes the peer is logged on one line",
+  {},
+  async ({ peer, bindAction, logs }) => {
+    bindAction("leave", (why, _packet, from) => from.close({ reason: `asked to: ${why}` }));
+    const evil = "\x1b]0;owned\x07\u202e\r\n";
+    await peer.sendPacket({ action: "leave", data: evil });
+    const { data } = await peer.farewell("CLOSED");
+    assertEquals((data as { reason: string }).reason, `asked to: ${evil}`);
+    logs.assertIsSafe();
+    assert(logs.text.includes("asked to"));
+  },
+);
+
+onBothSides(
   "goodbyes of any shape end the connection in order",
   {},
   async ({ peer, connection }) => {

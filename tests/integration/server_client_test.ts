@@ -18,7 +18,7 @@ import {
   RequestError,
   Server,
 } from "../../mod.ts";
-import { RawPeer } from "../support/raw_peer.ts";
+import { RawPeer, RawServer } from "../support/raw_peer.ts";
 import { onBothSides } from "../support/scene.ts";
 import { pause, settle, until, within } from "../support/wait.ts";
 
@@ -186,6 +186,61 @@ Deno.test("a client that is closed in the turn in which the welcome arrives is c
     await until(() => server.clients.size === 0, "the server forgot it");
   }
 });
+
+/** Lets something happen so many microtasks after the client's connecting, or its first read, is over. */
+async function withHookedConnect(
+  when: "connected" | "read",
+  happen: () => Promise<unknown>,
+  act: () => Promise<void>,
+): Promise<void> {
+  const { connect } = Deno;
+  const hooked = async (options: Deno.ConnectOptions) => {
+    const conn = await connect(options);
+    const read = conn.read.bind(conn);
+    if (when === "read") {
+      conn.read = async (buffer) => {
+        const count = await read(buffer);
+        conn.read = read;
+        happen();
+        return count;
+      };
+    } else {
+      happen();
+    }
+    return conn;
+  };
+  try {
+    Object.assign(Deno, { connect: hooked });
+    await act();
+  } finally {
+    Object.assign(Deno, { connect });
+  }
+}
+
+for (const when of ["connected", "read"] as const) {
+  Deno.test(`a client that is closed right after it has ${when} is closed, and its start fails`, async () => {
+    await using server = new Server({ port: 0 });
+    await server.start();
+    await using silent = await RawServer.listen();
+    for (let depth = 0; depth < 30; depth++) {
+      const client = new Client({ port: when === "read" ? server.port : silent.port });
+      const close = async () => {
+        for (let n = 0; n < depth; n++) await Promise.resolve();
+        await client.close();
+      };
+      await withHookedConnect(when, close, async () => {
+        const starting = client.start().then(() => undefined, (error) => error);
+        const error = await within(starting, "the start to be over");
+        if (when === "connected" || error) assertEquals(error?.code, "CLOSED");
+        await within(client.closed, "the client's end");
+        assertEquals([client.state, client.clients.size], ["closed", 0]);
+        if (error) assertEquals(client.connection, undefined);
+      });
+      silent.finAll();
+    }
+    await until(() => server.clients.size === 0, "the server forgot them all");
+  });
+}
 
 Deno.test("a server that is closed while a client is let in leaves no client behind", async () => {
   for (let depth = 0; depth < 25; depth++) {
@@ -537,6 +592,23 @@ Deno.test("a packet whose data is being checked holds its place; replies and pin
   gate.resolve();
   await last;
   assertEquals(order, [1, "aged 2", 3, "aged 4", 5]);
+});
+
+Deno.test("a packet whose data was being checked when its connection was closed does not run", async () => {
+  await using server = new Server({ port: 0 });
+  const gate = Promise.withResolvers<void>();
+  const bind = new Age(() => gate.promise);
+  server.bindAction("age", bind);
+  await server.start();
+  await using client = new Client({ port: server.port });
+  await client.start();
+  client.sendPacket({ action: "age", data: { age: 1 } });
+  client.sendPacket({ action: "age", data: { age: 2 } });
+  await client.ping();
+  await server.clients.get(client.token!)!.close();
+  gate.resolve();
+  await settle();
+  assertEquals(bind.ran, 0);
 });
 
 Deno.test("a schema that throws or rejects fails that packet alone", async () => {

@@ -125,16 +125,20 @@ Deno.test("clients in the middle of the handshake are told GOING_AWAY", async ()
   });
   await server.start();
   const silent = await RawPeer.connect({ port: server.port });
+  // This one never ends its own side.
+  const stubborn = await RawPeer.connect({ port: server.port });
   const raw = await RawPeer.connect({ port: server.port });
   await raw.send(hello());
   const client = new Client({ port: server.port });
   const starting = client.start().catch((error) => error);
-  await until(() => asked === 2 && server.loops[1].waitsFor.startsWith("3 "), "all had begun");
+  await until(() => asked === 2 && server.loops[1].waitsFor.startsWith("4 "), "all had begun");
   const closing = server.close({ reason: "bye" });
   await Promise.all([silent.refused("GOING_AWAY"), raw.refused("GOING_AWAY")]);
   const error = await starting;
   assertEquals([error.name, error.code, error.message], ["ConnectionError", "GOING_AWAY", "bye"]);
   await within(closing, "the server's end");
+  assertEquals(server.loops[1].waitsFor, "0 clients to shake hands");
+  await stubborn.refused("GOING_AWAY");
   gate.resolve(true);
   assertEquals(server.clients.size, 0);
   await client.close();

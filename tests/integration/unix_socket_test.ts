@@ -5,6 +5,17 @@ import { withServer } from "../support/scene.ts";
 import { withSocketPath } from "../support/socket_path.ts";
 import { until } from "../support/wait.ts";
 
+const HAS_PYTHON = hasPython();
+
+function hasPython(): boolean {
+  try {
+    return new Deno.Command("python3", { args: ["--version"] }).outputSync().success;
+  } catch {
+    // Not every machine has it.
+    return false;
+  }
+}
+
 Deno.test("a server and its clients talk over a Unix socket", async () => {
   await withSocketPath(async (path) => {
     await using server = new Server({ path });
@@ -186,28 +197,88 @@ Deno.test("a reset over a Unix socket ends that connection alone", async () => {
   });
 });
 
-Deno.test("the path that a client's own socket is bound to is fit to be shown", async () => {
+Deno.test("a start that is called off while it connects leaves no socket behind", async () => {
   await withSocketPath(async (path) => {
-    await withServer({ path }, async ({ server }) => {
-      // Deno cannot bind a socket that it connects with.
+    await using server = new Server({ path });
+    await server.start();
+    for (let depth = 0; depth < 5; depth++) {
+      const client = new Client({ path });
+      const controller = new AbortController();
+      const starting = client.start({ signal: controller.signal }).catch((error) => error);
+      for (let n = 0; n < depth; n++) await Promise.resolve();
+      controller.abort("enough");
+      assertEquals(await starting, "enough");
+      await client.close();
+    }
+    await until(() => server.loops[1].waitsFor.startsWith("0 "), "the server forgot them");
+    assertEquals(server.clients.size, 0);
+  });
+});
+
+Deno.test({
+  name: "a path whose listener is too busy to accept is not taken from it",
+  ignore: !HAS_PYTHON,
+  async fn() {
+    await withSocketPath(async (path) => {
       const program = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(0)
+print("ready", flush=True)
+sys.stdin.read()
+`;
+      await using _busy = await python(program, path);
+      const waiting = [await RawPeer.connect({ path })];
+      await using server = new Server({ path });
+      const error = await assertRejects(() => server.start(), ConnectionError);
+      assertEquals(error.code, "LISTEN_FAILED");
+      assert((await Deno.lstat(path)).isSocket, "it is still there");
+      for (const peer of waiting) await peer.close();
+    });
+  },
+});
+
+Deno.test({
+  name: "the path that a client's own socket is bound to is fit to be shown",
+  ignore: !HAS_PYTHON,
+  async fn() {
+    await withSocketPath(async (path) => {
+      await withServer({ path }, async ({ server }) => {
+        // Deno cannot bind a socket that it connects with.
+        const program = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.bind(sys.argv[1])
 s.connect(sys.argv[2])
 s.sendall(b'{"action":"@handshake","data":{"version":1}}\\n')
 s.recv(9999)
+print("ready", flush=True)
 sys.stdin.read()
 `;
-      const child = new Deno.Command("python3", {
-        args: ["-c", program, `${path}\x1b]0;owned\x07`, path],
-        stdin: "piped",
-      }).spawn();
-      await until(() => server.clients.size === 2, "it registered");
-      const address = [...server.clients.values()][1].address;
-      assertEquals(address, `unix:${path}\\u{1b}]0;owned\\u{7}`);
-      await child.stdin.close();
-      await child.status;
+        await using _client = await python(program, `${path}\x1b]0;owned\x07`, path);
+        await until(() => server.clients.size === 2, "it registered");
+        const address = [...server.clients.values()][1].address;
+        assertEquals(address, `unix:${path}\\u{1b}]0;owned\\u{7}`);
+      });
     });
-  });
+  },
 });
+
+/** Runs a program that says when it is ready, and ends it in the end. */
+async function python(program: string, ...args: string[]): Promise<AsyncDisposable> {
+  const child = new Deno.Command("python3", {
+    args: ["-c", program, ...args],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const output = child.stdout.getReader();
+  await output.read();
+  return {
+    async [Symbol.asyncDispose]() {
+      await child.stdin.close();
+      while (!(await output.read()).done);
+      await child.status;
+    },
+  };
+}
