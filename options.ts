@@ -40,14 +40,15 @@ export interface ConnectionLimits {
   /**
    * How many bytes may wait to be written. Stops a peer that does not read from filling the memory: a
    * `sendPacket()` beyond it rejects with `OVERLOADED`; a reply or a broadcast beyond it ends the
-   * connection as `SLOW_CONSUMER`.
+   * connection as `SLOW_CONSUMER`. As much may wait for handlers while a request of ours is pending.
    *
    * @default {8_388_608}
    */
   maxBufferedBytes?: number;
   /**
    * How long a peer may take less than 64 KiB while more than an eighth of `maxBufferedBytes` waits
-   * for it, in milliseconds; then it ends as `SLOW_CONSUMER`. Stops a peer that has stalled from
+   * for it, in milliseconds; then it ends as `SLOW_CONSUMER`. Also how long handlers may take no packet
+   * while as many wait as may, and a request of ours is pending. Stops a peer that has stalled from
    * holding memory for long.
    *
    * @default {10_000}

@@ -384,7 +384,7 @@ for (
 
 onBothSides(
   "packets that pile up while a request of ours waits end the connection at the bound",
-  { maxInFlight: 1, replayPackets: 4, maxBufferedBytes: 200_000 },
+  { maxInFlight: 1, replayPackets: 4, maxBufferedBytes: 200_000, stallTimeoutMs: 200 },
   async ({ peer, connection, bindAction }) => {
     bindAction("work", () => new Promise(() => {}));
     const asked = assertRejects(() => connection.request("never"), ConnectionError);
@@ -399,7 +399,7 @@ onBothSides(
 
 onBothSides(
   "tiny packets that pile up count as more than their bytes",
-  { maxInFlight: 1, replayPackets: 4, maxBufferedBytes: 200_000 },
+  { maxInFlight: 1, replayPackets: 4, maxBufferedBytes: 200_000, stallTimeoutMs: 200 },
   async ({ peer, connection, bindAction }) => {
     bindAction("w", () => new Promise(() => {}));
     connection.request("never");

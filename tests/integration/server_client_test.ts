@@ -222,7 +222,7 @@ for (const when of ["connected", "read"] as const) {
     await using server = new Server({ port: 0 });
     await server.start();
     await using silent = await RawServer.listen();
-    for (let depth = 0; depth < 30; depth++) {
+    for (let depth = 0; depth < (when === "read" ? 30 : 6); depth++) {
       const client = new Client({ port: when === "read" ? server.port : silent.port });
       const close = async () => {
         for (let n = 0; n < depth; n++) await Promise.resolve();
