@@ -6,8 +6,9 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import config from "../deno.json" with { type: "json" };
+import { sanitize } from "../sanitize.ts";
 import { type ClientFlags, runClient } from "./cli_client.ts";
 import { runSend, type SendFlags } from "./cli_send.ts";
 import { runServer, type ServerFlags } from "./cli_server.ts";
@@ -21,14 +22,22 @@ import { ExitCode, reportError } from "./exit.ts";
  */
 export async function main(args: string[]): Promise<number> {
   let exitCode: number = ExitCode.Done;
+  const isJson = args.includes("--json");
   const program = new Command("pnetwork")
     .description("TCP server and client that exchange named packets")
     .version(config.version)
     .exitOverride()
-    .showHelpAfterError("(--help says more)")
+    .configureOutput({
+      outputError: (text, write) => {
+        const said = text.trim().split("\n").map((line) => sanitize(line)).join(" ");
+        const error = { message: said.replace(/^error: /, "") };
+        const line = isJson ? JSON.stringify({ error }) : `${said} (--help says more)`;
+        write(line + "\n");
+      },
+    })
     .addHelpText("after", HELP);
 
-  endpointOptions(program.command("server"))
+  endpointOptions(program.command("server"), { minPort: 0 })
     .description("listen, and run the console")
     .option("--name <NAME>", "what stands before the line that is typed", "SERVER")
     .addHelpText("after", SERVER_HELP)
@@ -64,22 +73,31 @@ export async function main(args: string[]): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
     }
-    return reportError(error, args.includes("--json"));
+    return reportError(error, isJson);
   }
 }
 
-function endpointOptions(command: Command): Command {
+function endpointOptions(command: Command, { minPort = 1 } = {}): Command {
   return command
-    .option("--host <HOST>", "host name or IP address (default: 127.0.0.1)")
-    .option("--port <PORT>", "TCP port (default: 25565)", parsePort)
-    .option("--unix <PATH>", "a Unix socket, in place of host and port")
+    .option("--host <HOST>", "host name or IP address (default: 127.0.0.1)", parseText)
+    .option("--port <PORT>", "TCP port (default: 25565)", (text) => parsePort(text, minPort))
+    .addOption(
+      new Option("--unix <PATH>", "a Unix socket, in place of host and port")
+        .argParser(parseText)
+        .conflicts(["host", "port"]),
+    )
     .option("--json", "print one JSON object a line");
 }
 
-function parsePort(text: string): number {
+function parseText(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty.");
+  return text;
+}
+
+function parsePort(text: string, min: number): number {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) {
-    throw new InvalidArgumentError("It must be an integer from 0 to 65535.");
+  if (!/^\d+$/.test(text) || port < min || port > 65_535) {
+    throw new InvalidArgumentError(`It must be an integer from ${min} to 65535.`);
   }
   return port;
 }

@@ -6,12 +6,13 @@
 
 import { TextLineStream } from "@std/streams";
 import { Client } from "../client.ts";
-import { ConnectionError } from "../errors.ts";
+import { ConnectionError, PnetworkError } from "../errors.ts";
+import { createPacket } from "../packet.ts";
 import type { EndpointFlags } from "./cli_server.ts";
-import { ExitCode, UsageError } from "./exit.ts";
+import { ExitCode, fromFlags, UsageError } from "./exit.ts";
 import { jsonOrText } from "./json_or_text.ts";
 import { logToStandardError } from "./logging.ts";
-import { Output } from "./output.ts";
+import { Output, writeSync } from "./output.ts";
 
 /** What `send` was told. */
 export interface SendFlags extends EndpointFlags {
@@ -41,14 +42,11 @@ export async function runSend(
   }
   if (timeout !== undefined && !request) throw new UsageError("--timeout goes with --request");
   const data = text ? json ?? "" : parseData(json);
-  const isFit = action !== "" && action.length <= 128 && !action.startsWith("@");
-  if (!isFit) {
-    throw new UsageError("an action's name has 1 to 128 characters and does not begin with @");
-  }
+  const packet = fromFlags(() => createPacket(action, data));
 
-  await logToStandardError();
   const output = new Output({ json: flags.json });
-  const client = new Client({ host, port, path: unix });
+  await logToStandardError(output);
+  const client = fromFlags(() => new Client({ host, port, path: unix }));
   await client.start();
   try {
     if (request) {
@@ -59,8 +57,8 @@ export async function runSend(
       await output.flush();
     } else {
       let count = 1;
-      if (lines) count = await sendLines(client, action, text ?? false);
-      else await client.sendPacket({ action, data });
+      if (lines) count = await sendLines(client, action, flags);
+      else await client.sendPacket(packet);
       await arrived(client);
       if (output.isJson) await output.line(output.json({ event: "sent", count }));
       await output.flush();
@@ -76,39 +74,49 @@ async function arrived(client: Client): Promise<void> {
   await client.ping({ timeoutMs: false });
 }
 
-async function sendLines(client: Client, action: string, asText: boolean): Promise<number> {
-  const progress = new Progress();
-  let count = 0;
+async function sendLines(client: Client, action: string, flags: SendFlags): Promise<number> {
+  const progress = new Progress(Deno.stderr.isTerminal() && !flags.json);
+  // Whoever waits for a line that may be long in coming need not, once nobody can be sent it.
+  const lost = new AbortController();
+  client.closed.then(() => lost.abort());
   const lines = Deno.stdin.readable
-    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextDecoderStream(), lost)
     .pipeThrough(new TextLineStream());
-  for await (const line of lines) {
-    count++;
-    try {
-      await client.sendPacket({ action, data: asText ? line : jsonOrText(line) });
-    } catch (error) {
-      if (error instanceof ConnectionError) throw error;
-      const { message } = error as Error;
-      throw new Error(`line ${count} cannot be sent: ${message}`, { cause: error });
+  let count = 0;
+  try {
+    for await (const line of lines) {
+      count++;
+      await client.sendPacket({ action, data: flags.text ? line : jsonOrText(line) });
+      progress.show(count);
     }
-    progress.show(count);
+  } catch (error) {
+    // The failure of a ping says why nobody can be reached any more.
+    if (lost.signal.aborted) await arrived(client);
+    if (!(error instanceof PnetworkError) || error instanceof ConnectionError) throw error;
+    const text = `line ${count} cannot be sent: ${error.message}`;
+    throw new PnetworkError(error.code, text, { cause: error });
+  } finally {
+    progress.end(count);
   }
-  progress.end(count);
   return count;
 }
 
 /** How far it is, on standard error, where a person looks at it. */
 class Progress {
-  readonly #isShown = Deno.stderr.isTerminal();
+  readonly #isShown: boolean;
   readonly #start = performance.now();
+
+  constructor(isShown: boolean) {
+    this.#isShown = isShown;
+  }
 
   show(count: number): void {
     if (!this.#isShown || count % PROGRESS_PACKETS !== 0) return;
-    this.#write(`\r${this.#text(count)}`);
+    writeSync(Deno.stderr, `\r${this.#text(count)}`);
   }
 
   end(count: number): void {
-    if (this.#isShown) this.#write(`\r${this.#text(count)}\n`);
+    if (this.#isShown) writeSync(Deno.stderr, `\r${this.#text(count)}\n`);
   }
 
   #text(count: number): string {
@@ -116,17 +124,22 @@ class Progress {
     const rate = Math.round(count / Math.max(seconds, 0.001));
     return `${count.toLocaleString("en")} packets, ${rate.toLocaleString("en")} a second`;
   }
-
-  #write(text: string): void {
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
-  }
 }
 
 function parseData(json: string | undefined): unknown {
   if (json === undefined) return null;
   try {
-    return JSON.parse(json);
-  } catch {
+    return JSON.parse(json, refuseInfinite);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError("the data is not JSON: a text goes in double quotes, or with --text");
   }
+}
+
+/** 1e400 is JSON, but no number here could carry it on. */
+function refuseInfinite(_key: string, value: unknown): unknown {
+  if (value === Infinity || value === -Infinity) {
+    throw new UsageError("the data holds a number that is too large");
+  }
+  return value;
 }

@@ -7,7 +7,7 @@
 import type { Connection } from "../connection.ts";
 import { Server } from "../server.ts";
 import { CLI } from "./coretools.ts";
-import { ExitCode, onStopSignal } from "./exit.ts";
+import { ExitCode, fromFlags, onStopSignal } from "./exit.ts";
 import { logToStandardError } from "./logging.ts";
 import { Output } from "./output.ts";
 
@@ -31,15 +31,17 @@ export interface ServerFlags extends EndpointFlags {
 
 /** Listens until it is told to stop. Resolves to the exit code. */
 export async function runServer({ host, port, unix, json, name }: ServerFlags): Promise<number> {
-  await logToStandardError();
   const output = new Output({ json });
-  const server = new Server({
-    host,
-    port,
-    path: unix,
-    onConnect: (connection) => tell("connected", connection),
-    onDisconnect: (connection, { code }) => tell("disconnected", connection, code),
-  });
+  await logToStandardError(output);
+  const server = fromFlags(() =>
+    new Server({
+      host,
+      port,
+      path: unix,
+      onConnect: (connection) => tell("connected", connection),
+      onDisconnect: (connection, { code }) => tell("disconnected", connection, code),
+    })
+  );
   const console = new CLI(server, name, { output });
 
   // In a pipe, standard output belongs to what is printed; with --json each line says what it is.
@@ -61,16 +63,21 @@ export async function runServer({ host, port, unix, json, name }: ServerFlags): 
     );
 
   await server.start();
+  const stop = () => {
+    console.leave();
+    server.close();
+  };
+  // Before the first line, which scripts wait for before they send signals.
+  const forget = onStopSignal(stop);
+  output.onBroken = stop;
   const { address } = server;
   const listening = { event: "listening", address, host: server.host, port: server.port };
   await output.say(`listening on ${address}`, listening, "good");
-  const forget = onStopSignal(() => {
-    console.leave();
-    server.close();
-  });
+  server.closed.then(() => console.leave());
   await console.processCommand();
   if (server.state === "listening" && output.isTerminal) {
-    await output.say("the console was left, the server runs on: Ctrl-C stops it", {}, "faint");
+    const text = "the console was left, the server runs on: Ctrl-C stops it";
+    await output.say(text, { event: "console-left" }, "faint");
   }
   await server.closed;
   forget();

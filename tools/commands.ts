@@ -4,13 +4,14 @@
  * @module
  */
 
+import { closest, distance } from "fastest-levenshtein";
 import { Client } from "../client.ts";
 import type { Connection } from "../connection.ts";
 import { RequestError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
 import { Server } from "../server.ts";
 import { jsonOrText } from "./json_or_text.ts";
-import type { Output, Row } from "./output.ts";
+import { type Output, type Row, safeJson } from "./output.ts";
 
 /** What a console drives. Whatever its contract is, a person types names and JSON. */
 export type Instance = Server | Client;
@@ -56,20 +57,29 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     usage: "",
     summary: "lists the connections",
     run: ({ instance, output }) => {
-      const rows = connectionsOf(instance).map(summaryOf);
-      return output.table(rows, { command: "list", connections: rows }, "no connections");
+      const all = connectionsOf(instance).map(summaryOf);
+      const rows = all.map(({ id, address, since, groups, received, sent }) => ({
+        id,
+        address,
+        age: ageOf(since),
+        groups: groups.join(" ") || null,
+        in: received,
+        out: sent,
+      }));
+      return output.table(rows, { command: "list", connections: all }, "no connections");
     },
   },
   coninfo: {
     usage: "ID",
-    summary: "says all there is to say of a connection, but its token",
+    summary: "says all of one connection but its token",
     completes: ["id"],
     run: ({ instance, output }, rest) => {
       const [id] = words(rest, 1, "coninfo ID");
       const connection = findConnection(instance, id);
       const { received: _, sent: __, ...summary } = summaryOf(connection);
-      const info: Row = { ...summary, ...connection.stats };
-      const rows = Object.entries(info).map(([name, value]) => ({ name, value }));
+      const info = { ...summary, ...connection.stats };
+      const row: Row = { ...info, groups: info.groups.join(" ") || null };
+      const rows = Object.entries(row).map(([name, value]) => ({ name, value }));
       return output.table(rows, { command: "coninfo", ...info }, "");
     },
   },
@@ -106,28 +116,35 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
       const [id, action, json] = words(rest, 3, "request ID ACTION [JSON]", 2);
       const connection = findConnection(instance, id);
       const reply = await connection.request(action, parseJson(json));
-      await output.say(output.json(reply), { command: "request", id: connection.id, reply });
+      await output.say(safeJson(reply), {
+        command: "request",
+        id: connection.id,
+        action,
+        reply,
+      });
     },
   },
   broadcast: {
     usage: "TEXT|JSON",
-    summary: "server: sends it to all clients as `broadcast`; client: asks the server to",
+    summary: "sends to all clients; a client asks the server to",
     run: broadcast,
   },
   disconnect: {
     usage: "ID|self",
-    summary: "ends one connection in order; self: the server or client itself",
+    summary: "ends one connection; self: the server or client",
     completes: ["id"],
     run: async ({ instance, output }, rest) => {
-      const [id] = words(rest, 1, "disconnect ID|self");
-      if (id === "self") await instance.close();
-      else await findConnection(instance, id).close({ reason: "disconnected by hand" });
-      await output.say("disconnected", { command: "disconnect", disconnected: id }, "good");
+      const [typed] = words(rest, 1, "disconnect ID|self");
+      const connection = typed === "self" ? undefined : findConnection(instance, typed);
+      if (connection) await connection.close({ reason: "disconnected by hand" });
+      else await instance.close();
+      const disconnected = connection?.id ?? "self";
+      await output.say("disconnected", { command: "disconnect", disconnected }, "good");
     },
   },
   dropall: {
     usage: "",
-    summary: "ends all connections in order",
+    summary: "ends all connections",
     run: async ({ instance, output }) => {
       const all = connectionsOf(instance);
       await Promise.all(all.map((one) => one.close({ reason: "disconnected by hand" })));
@@ -149,12 +166,12 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   },
   trigger: {
     usage: "NAME [JSON]",
-    summary: "runs what is bound to a name here, and prints what it returns",
+    summary: "runs what is bound here to a name; prints its reply",
     completes: ["action"],
     run: async ({ instance, output }, rest) => {
       const [name, json] = words(rest, 2, "trigger NAME [JSON]", 1);
-      const reply = await instance.trigger(name, parseJson(json));
-      await output.say(output.json(reply), { command: "trigger", reply });
+      const reply = checkJson(await instance.trigger(name, parseJson(json)));
+      await output.say(safeJson(reply), { command: "trigger", action: name, reply });
     },
   },
   threads: {
@@ -165,12 +182,9 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
       const theirs = connectionsOf(instance).flatMap((connection) =>
         connection.loops.map((loop) => ({ of: connection.id, ...loop }))
       );
-      const rows = [...own, ...theirs].map(({ of, loop, waitsFor }) => ({
-        of,
-        loop,
-        "waits for": waitsFor,
-      }));
-      return output.table(rows, { command: "threads", threads: rows }, "");
+      const threads = [...own, ...theirs];
+      const rows = threads.map(({ of, loop, waitsFor }) => ({ of, loop, "waits for": waitsFor }));
+      return output.table(rows, { command: "threads", threads }, "");
     },
   },
   token: {
@@ -180,7 +194,7 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   },
   start: {
     usage: "",
-    summary: "starts the server or client, where the program has not",
+    summary: "starts the server or client, if the program has not",
     run: async ({ instance, output }) => {
       await instance.start();
       await output.say(statusOf(instance), { command: "start", ...status(instance) }, "good");
@@ -188,20 +202,18 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   },
   mode: {
     usage: "",
-    summary: "says whether this is a server or a client, and how it is",
+    summary: "says which of the two this is, and its state",
     run: ({ instance, output }) =>
       output.say(statusOf(instance), { command: "mode", ...status(instance) }),
   },
   clear: {
     usage: "",
     summary: "clears the screen",
-    run: async ({ output }) => {
-      if (output.isTerminal) await output.line("\x1b[H\x1b[2J\x1b[3J\x1b[A");
-    },
+    run: ({ output }) => output.clear(),
   },
   stop: {
     usage: "",
-    summary: "stops the server or client in order, and leaves the console",
+    summary: "stops the server or client, and leaves the console",
     run: async ({ instance, output, leave }) => {
       leave();
       await instance.close();
@@ -231,19 +243,19 @@ export function candidates(instance: Instance, kind: "id" | "action" | "command"
 }
 
 function help({ output }: Console, rest: string): unknown {
-  const [name] = words(rest, 1, "help [COMMAND]", 0);
-  if (name === undefined) {
-    const rows = [...COMMANDS].map(([name, { usage, summary }]) => ({
+  const [typed] = words(rest, 1, "help [COMMAND]", 0);
+  if (typed === undefined) {
+    const commands = [...COMMANDS].map(([name, { usage, summary }]) => ({ name, usage, summary }));
+    const rows = commands.map(({ name, usage, summary }) => ({
       command: `${name} ${usage}`.trim(),
       "what it does": summary,
     }));
-    return output.table(rows, { command: "help", commands: rows }, "");
+    return output.table(rows, { command: "help", commands }, "");
   }
-  const command = COMMANDS.get(name);
-  if (!command) throw new CommandError(`there is no command ${sanitize(name, 40)}`);
-  const { usage, summary } = command;
+  const name = typed.toLowerCase();
+  const { usage, summary } = commandOf(name);
   const hint = usage.includes("ID")
-    ? "\nAn ID may be shortened to its first or last characters; a client may type server for it."
+    ? "\nAn ID may be cut to its first or last characters. A client may type server."
     : "";
   return output.say(`${name} ${usage}`.trim() + `\n${summary}${hint}`, {
     command: "help",
@@ -257,6 +269,7 @@ async function broadcast({ instance, output }: Console, rest: string): Promise<v
   if (rest === "") throw new CommandError("usage: broadcast TEXT|JSON");
   const data = jsonOrText(rest);
   if (instance instanceof Client) {
+    if (instance.clients.size === 0) throw new CommandError(notConnected(instance));
     await instance.sendPacket({ action: "broadcast", data });
     return await output.say("sent to the server", { command: "broadcast", sent: 1 }, "good");
   }
@@ -267,14 +280,16 @@ async function broadcast({ instance, output }: Console, rest: string): Promise<v
 }
 
 async function pingThem(output: Output, command: string, all: Connection[]): Promise<void> {
-  const rows = await Promise.all(all.map(async (connection) => {
-    const ms = await connection.ping().then(
-      (ms) => Math.round(ms * 1_000) / 1_000,
-      (error: unknown) => error instanceof RequestError ? "no answer" : "gone",
-    );
-    return { id: connection.id, "round trip (ms)": ms };
+  const pings = await Promise.all(all.map(async (connection) => {
+    const { id } = connection;
+    try {
+      return { id, ms: Math.round(await connection.ping() * 1_000) / 1_000 };
+    } catch (error) {
+      return { id, ms: null, failure: error instanceof RequestError ? "no answer" : "gone" };
+    }
   }));
-  await output.table(rows, { command, pings: rows }, "no connections");
+  const rows = pings.map(({ id, ms, failure }) => ({ id, "round trip (ms)": ms ?? failure! }));
+  await output.table(rows, { command, pings }, "no connections");
 }
 
 async function showToken(console: Console, rest: string): Promise<void> {
@@ -284,7 +299,7 @@ async function showToken(console: Console, rest: string): Promise<void> {
   if (instance instanceof Server) {
     throw new CommandError("a server has no token of its own, and shows nobody else's");
   }
-  if (!instance.token) throw new CommandError("there is no token: the client is not connected");
+  if (!instance.token) throw new CommandError(`there is no token: ${notConnected(instance)}`);
   if (flag === undefined) {
     if (!console.isTerminal) {
       throw new CommandError("the token is a secret: `token --yes` shows it all the same");
@@ -305,30 +320,83 @@ function status(instance: Instance): Record<string, unknown> {
 function statusOf(instance: Instance): string {
   const count = connectionsOf(instance).length;
   const peers = `${count} connection${count === 1 ? "" : "s"}`;
-  return `${roleOf(instance)}, ${instance.state}, ${instance.address}, ${peers}`;
+  return `${roleOf(instance)}, ${instance.state}, ${sanitize(instance.address)}, ${peers}`;
 }
 
-function summaryOf(connection: Connection): Row {
-  const { id, address, state, since, groups, stats } = connection;
+/** What `list` says of a connection. */
+interface Summary {
+  id: string;
+  address: string;
+  state: string;
+  since: string;
+  groups: string[];
+  received: number;
+  sent: number;
+}
+
+function summaryOf({ id, address, state, since, groups, stats }: Connection): Summary {
   return {
     id,
     address,
     state,
     since: since.toISOString(),
-    groups: [...groups].map((group) => sanitize(group)).join(" ") || null,
+    groups: [...groups],
     received: stats.packetsReceived,
     sent: stats.packetsSent,
   };
 }
 
-/** The connection that an id, or as much of it as is unique, means. */
-function findConnection(instance: Instance, typed: string): Connection {
+/** How long ago that was, as short as can be: `5s`, `12m`, `3h`, `40d`. */
+export function ageOf(since: string, now: number = Date.now()): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1_000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/**
+ * The command of this name.
+ *
+ * @throws {CommandError} If there is none. It names the nearest one.
+ */
+export function commandOf(typed: string): Command {
+  const name = typed.toLowerCase();
+  const command = COMMANDS.get(name);
+  if (command) return command;
+  const hint = nearestTo(name.slice(0, 40));
+  const more = hint ? `did you mean ${hint}?` : "help lists them";
+  throw new CommandError(`there is no command ${sanitize(typed, 40)}: ${more}`);
+}
+
+function nearestTo(typed: string): string | undefined {
+  if (typed === "exit" || typed === "quit") return "stop";
+  const names = [...COMMANDS.keys()];
+  const begun = names.find((name) => name.startsWith(typed));
+  if (begun) return begun;
+  const nearest = closest(typed, names);
+  return distance(typed, nearest) <= Math.max(2, typed.length / 2) ? nearest : undefined;
+}
+
+/** What the arguments of a command are. */
+export function completesOf(typed: string): Command["completes"] {
+  return COMMANDS.get(typed.toLowerCase())?.completes;
+}
+
+/**
+ * The connection that an id, or as much of it as is unique, means.
+ *
+ * @throws {CommandError} If none is meant, or several may be.
+ */
+export function findConnection(instance: Instance, typed: string): Connection {
   const all = connectionsOf(instance);
-  if (typed === "server" && instance instanceof Client && all.length === 1) return all[0];
-  const exact = all.filter(({ id }) => id === typed);
+  if (all.length === 0) throw new CommandError(notConnected(instance));
+  if (typed.toLowerCase() === "server" && instance instanceof Client) return all[0];
+  const part = typed.toLowerCase();
+  const exact = all.filter(({ id }) => id.toLowerCase() === part);
   const found = exact.length > 0 ? exact : all.filter(({ id }) =>
     // Ids made in the same second begin alike; their ends differ.
-    id.startsWith(typed) || id.endsWith(typed)
+    id.toLowerCase().startsWith(part) || id.toLowerCase().endsWith(part)
   );
   const shown = sanitize(typed, 40);
   if (found.length === 0) throw new CommandError(`no connection has the id ${shown}: try list`);
@@ -338,8 +406,16 @@ function findConnection(instance: Instance, typed: string): Connection {
   return found[0];
 }
 
-/** Splits what was typed into at most `count` words; the last one is all that is left. */
-function words(rest: string, count: number, usage: string, required = count): string[] {
+function notConnected(instance: Instance): string {
+  return instance instanceof Client ? "the client is not connected" : "no client is connected";
+}
+
+/**
+ * Splits what was typed into at most `count` words; the last one is all that is left.
+ *
+ * @throws {CommandError} If there are fewer than are required.
+ */
+export function words(rest: string, count: number, usage: string, required = count): string[] {
   const found: string[] = [];
   let left = rest.trim();
   while (left !== "" && found.length < count - 1) {
@@ -350,6 +426,16 @@ function words(rest: string, count: number, usage: string, required = count): st
   if (left !== "") found.push(left);
   if (found.length < required) throw new CommandError(`usage: ${usage}`);
   return found;
+}
+
+/** What a bind returns here may be anything. */
+function checkJson(value: unknown): unknown {
+  try {
+    JSON.stringify(value);
+    return value;
+  } catch (cause) {
+    throw new CommandError("what it returned is no JSON", { cause });
+  }
 }
 
 function parseJson(text: string | undefined): unknown {

@@ -13,7 +13,6 @@
  * @module
  */
 
-import { closest, distance } from "fastest-levenshtein";
 import type { Client } from "../client.ts";
 import { PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
@@ -22,7 +21,8 @@ import {
   candidates,
   type Command,
   CommandError,
-  COMMANDS,
+  commandOf,
+  completesOf,
   type Instance,
   roleOf,
 } from "./commands.ts";
@@ -54,9 +54,12 @@ export class CLI {
   readonly #output: Output;
   #prompt: Prompt | undefined;
   #running: PromiseWithResolvers<void> | undefined;
+  #command = "";
   #isLeaving = false;
 
   /**
+   * Makes a console. It reads when {@linkcode CLI.processCommand} is called.
+   *
    * @param instance The server or client; started or not.
    * @param name What stands before the line that is typed.
    * @param options How to print.
@@ -89,24 +92,24 @@ export class CLI {
    * @returns Resolves when the console was left. The server or client runs on, unless it was stopped.
    */
   async processCommand(): Promise<void> {
-    this.#isLeaving = false;
     const prompt = openPrompt(this.#output, {
       label: sanitize(this.#name),
       complete: (line) => this.#complete(line),
       onInterrupt: () => this.#interrupt(),
+      onAbandon: () => this.#running?.resolve(),
     });
     this.#prompt = prompt;
     try {
+      // It may have been left before it began.
+      if (this.#isLeaving) return;
       for await (const line of prompt.lines()) {
-        this.#running = Promise.withResolvers();
-        await Promise.race([this.#run(line), this.#running.promise]);
-        this.#running = undefined;
+        await this.#runUntilAbandoned(line);
         if (this.#isLeaving) break;
       }
     } finally {
       prompt.close();
       this.#prompt = undefined;
-      await this.#output.flush();
+      this.#isLeaving = false;
     }
   }
 
@@ -116,17 +119,31 @@ export class CLI {
     this.#prompt?.close();
   }
 
+  /** @internal The name of the command that runs; empty, while none does. */
+  get running(): string {
+    return this.#command;
+  }
+
+  async #runUntilAbandoned(line: string): Promise<void> {
+    this.#running = Promise.withResolvers();
+    await Promise.race([this.#run(line), this.#running.promise]);
+    this.#running = undefined;
+  }
+
   async #run(line: string): Promise<void> {
-    const [, name, rest] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(line)!;
+    const [, name, rest] = /^(\S*)\s*(.*)$/s.exec(line.trim())!;
     if (name === "") return;
     try {
-      const command = COMMANDS.get(name.toLowerCase());
-      if (!command) throw new CommandError(unknownCommand(name));
+      const command = commandOf(name);
+      if (command.usage === "" && rest !== "") throw new CommandError(`usage: ${name}`);
+      this.#command = name.toLowerCase();
       await this.#runCommand(command, rest);
+      await this.#output.flush();
     } catch (error) {
       this.#fail(name, error);
+    } finally {
+      this.#command = "";
     }
-    await this.#output.flush();
   }
 
   async #runCommand(command: Command, rest: string): Promise<void> {
@@ -145,17 +162,16 @@ export class CLI {
     const code = error instanceof PnetworkError ? error.code : undefined;
     const message = error instanceof Error ? error.message : String(error);
     const text = sanitize(code ? `${code}: ${message}` : message, 1_000);
-    this.#output.fail(this.#output.paint(text, "bad"), {
+    this.#output.fail(text, {
       command: sanitize(command, 40),
       error: { code, message },
     });
   }
 
-  /** While a command runs: no longer waits for it. Else: asks whether to stop. */
+  /** Ctrl-C on an empty line: asks whether to stop. */
   async #interrupt(): Promise<void> {
-    if (this.#running) return this.#running.resolve();
     if (await this.#prompt?.confirm(`Stop the ${roleOf(this.#instance)}?`)) {
-      await this.#run("stop");
+      await this.#runUntilAbandoned("stop");
       this.leave();
     }
   }
@@ -164,18 +180,9 @@ export class CLI {
   #complete(line: string): [string[], string] {
     const typed = line.trimStart().split(/\s+/);
     const word = typed.at(-1)!;
-    const kind = typed.length === 1
-      ? "command"
-      : COMMANDS.get(typed[0])?.completes?.[typed.length - 2];
+    const kind = typed.length === 1 ? "command" : completesOf(typed[0])?.[typed.length - 2];
     if (!kind) return [[], word];
     const fitting = candidates(this.#instance, kind).filter((one) => one.startsWith(word));
     return [fitting.map((one) => one + " "), word];
   }
-}
-
-function unknownCommand(name: string): string {
-  const nearest = closest(name.toLowerCase(), [...COMMANDS.keys()]);
-  const isNear = distance(name.toLowerCase(), nearest) <= Math.max(2, name.length / 2);
-  const hint = isNear ? `did you mean ${nearest}?` : "help lists them";
-  return `there is no command ${sanitize(name, 40)}: ${hint}`;
 }

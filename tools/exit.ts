@@ -6,6 +6,7 @@
 
 import { PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
+import { complain } from "./output.ts";
 
 /** What the exit codes mean to scripts. */
 export const ExitCode = { Done: 0, Failed: 1, Usage: 2, NoConnection: 3 } as const;
@@ -24,9 +25,25 @@ export function reportError(error: unknown, isJson = false): number {
   const code = error instanceof PnetworkError ? error.code : undefined;
   const message = error instanceof Error ? error.message : String(error);
   const text = sanitize(code ? `${code}: ${message}` : message, 1_000);
-  console.error(isJson ? JSON.stringify({ error: { code, message: sanitize(message) } }) : text);
+  complain(isJson ? JSON.stringify({ error: { code, message: sanitize(message) } }) : text);
   if (error instanceof UsageError) return ExitCode.Usage;
   return code && NO_CONNECTION.has(code) ? ExitCode.NoConnection : ExitCode.Failed;
+}
+
+/**
+ * What this makes of the flags.
+ *
+ * @throws {UsageError} Where it finds one wrong.
+ */
+export function fromFlags<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) {
+      throw new UsageError(error.message, { cause: error });
+    }
+    throw error;
+  }
 }
 
 /** Calls back at the first SIGINT or SIGTERM; a second one ends the process at once. */

@@ -4,10 +4,10 @@
  * @module
  */
 
-import process from "node:process";
 import { styleText } from "node:util";
 import stringWidth from "string-width";
 import { sanitize } from "../sanitize.ts";
+import { TextBuffer } from "../text_buffer.ts";
 
 /** One row of a table: a value by column. */
 export type Row = Record<string, string | number | boolean | null>;
@@ -16,7 +16,11 @@ export type Row = Record<string, string | number | boolean | null>;
 export type Tone = "plain" | "good" | "bad" | "faint";
 
 const STYLES = { good: "green", bad: "red", faint: "dim" } as const;
-const HIGH_WATER = 262_144;
+const HIGH_WATER = 1_048_576;
+const MAX_KEPT_BYTES = 4 * HIGH_WATER;
+const CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J";
+
+const encoder = new TextEncoder();
 
 /** Lines to standard output, in order, and as fast as whoever reads them. */
 export class Output {
@@ -24,13 +28,19 @@ export class Output {
   readonly isJson: boolean;
   /** Whether a person is looking. */
   readonly isTerminal: boolean = Deno.stdout.isTerminal();
+  /** Whether the terminal understands lines of text and nothing else. */
+  readonly isDumb: boolean = isDumb();
   /** Set by a prompt, so that what is printed leaves the line that is being typed alone. */
   aroundPrompt: (print: () => void) => void = (print) => print();
+  /** Called once, when standard output cannot be written any more: its reader left, as `head` does. */
+  onBroken: () => void = () => {};
 
-  #queue: string[] = [];
-  #queued = 0;
+  #state: "open" | "broken" = "open";
+  #failure: unknown;
+  /** Two of them, in turn: one is filled while the other is written. */
+  #waiting = new TextBuffer(MAX_KEPT_BYTES);
+  #spare = new TextBuffer(MAX_KEPT_BYTES);
   #writing: Promise<void> | undefined;
-  readonly #encoder = new TextEncoder();
 
   constructor(options: { json?: boolean } = {}) {
     this.isJson = options.json ?? false;
@@ -42,14 +52,14 @@ export class Output {
    * @returns Resolves when there is room for more; nothing, where there is.
    */
   line(text: string): Promise<void> | undefined {
+    if (this.#state === "broken") return;
     if (this.isTerminal) {
-      this.aroundPrompt(() => process.stdout.write(text + "\n"));
+      this.aroundPrompt(() => this.#writeToTerminal(text + "\n"));
       return;
     }
-    this.#queue.push(text);
-    this.#queued += text.length + 1;
+    this.#waiting.pushLine(text);
     this.#writing ??= this.#writeAll();
-    return this.#queued > HIGH_WATER ? this.#writing : undefined;
+    return this.#waiting.length > HIGH_WATER ? this.#writing : undefined;
   }
 
   /** Prints one line for people, or one object for programs. */
@@ -64,13 +74,24 @@ export class Output {
   /** Prints a table for people, or one object for programs. */
   table(rows: Row[], object: Record<string, unknown>, none: string): Promise<void> | undefined {
     if (this.isJson) return this.line(this.json(object));
-    return this.line(rows.length === 0 ? this.paint(none, "faint") : this.#format(rows));
+    if (rows.length === 0) return this.line(this.paint(none, "faint"));
+    const [head, ...body] = formatTable(rows);
+    return this.line([this.paint(head, "faint"), ...body].join("\n"));
   }
 
   /** Prints one line for people, or one object for programs, to standard error. */
   fail(text: string, object: Record<string, unknown>): void {
-    const line = this.isJson ? this.json(object) : text;
-    this.aroundPrompt(() => process.stderr.write(line + "\n"));
+    const isTerminal = Deno.stderr.isTerminal();
+    const line = this.isJson ? toJson(object, isTerminal) : this.#colour(text, "bad", isTerminal);
+    // It may be the same terminal as that of the prompt.
+    if (isTerminal) this.aroundPrompt(() => complain(line));
+    else complain(line);
+  }
+
+  /** Clears the screen, where there is one. */
+  clear(): void {
+    if (!this.isTerminal || this.isDumb || this.isJson) return;
+    this.aroundPrompt(() => this.#writeToTerminal(CLEAR_SCREEN));
   }
 
   /**
@@ -78,60 +99,116 @@ export class Output {
    * escaped, and it is still the same JSON; where a program is, it is what `JSON.stringify` gives.
    */
   json(value: unknown): string {
-    const json = JSON.stringify(value) ?? "null";
-    if (!this.isTerminal) return json;
-    return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu, escapeForJson);
+    return toJson(value, this.isTerminal);
   }
 
   /** Colours text, on a terminal that wants colours. */
   paint(text: string, tone: Tone): string {
-    if (tone === "plain") return text;
-    return styleText(STYLES[tone], text, { stream: process.stdout, validateStream: true });
+    return this.#colour(text, tone, this.isTerminal);
   }
 
-  /** Resolves when all that was printed is written. */
+  /** Resolves when all that was printed is written. Rejects if some of it could not be. */
   async flush(): Promise<void> {
     await this.#writing;
+    if (this.#failure) throw this.#failure;
+  }
+
+  #colour(text: string, tone: Tone, isTerminal: boolean): string {
+    if (!isTerminal || tone === "plain" || Deno.noColor || this.isDumb) return text;
+    // Asked to look at the stream itself, it would want leave to read the environment.
+    return styleText(STYLES[tone], text, { validateStream: false });
+  }
+
+  #writeToTerminal(text: string): void {
+    try {
+      writeSync(Deno.stdout, text);
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   async #writeAll(): Promise<void> {
     // One write for all that is printed in a turn.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const bytes = this.#encoder.encode(this.#queue.join("\n") + "\n");
-      this.#queue = [];
-      this.#queued = 0;
-      try {
-        for (let written = 0; written < bytes.length;) {
-          written += await Deno.stdout.write(bytes.subarray(written));
+    try {
+      while (this.#waiting.length > 0) {
+        const full = this.#waiting;
+        this.#waiting = this.#spare;
+        this.#spare = full;
+        for (let written = 0; written < full.length;) {
+          written += await Deno.stdout.write(full.bytes.subarray(written));
         }
-      } catch (error) {
-        // Whoever read this has left, as `head` does: there is nothing more to say to anyone.
-        if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
-        throw error;
+        full.clear();
       }
+    } catch (error) {
+      this.#break(error);
     }
     this.#writing = undefined;
   }
 
-  #format(rows: Row[]): string {
-    const columns = Object.keys(rows[0]);
-    const cells = rows.map((row) => columns.map((column) => cell(row[column])));
-    const widths = columns.map((column, at) =>
-      Math.max(stringWidth(column), ...cells.map((row) => stringWidth(row[at])))
-    );
-    const isNumeric = columns.map((column) => rows.every((row) => typeof row[column] === "number"));
-    const align = (row: string[]) =>
-      row.map((text, at) => {
-        const space = " ".repeat(widths[at] - stringWidth(text));
-        return isNumeric[at] ? space + text : text + space;
-      }).join("  ").trimEnd();
-    return [this.paint(align(columns), "faint"), ...cells.map(align)].join("\n");
+  /** Nothing can be said to anyone any more. */
+  #break(error: unknown): void {
+    if (this.#state === "broken") return;
+    this.#state = "broken";
+    this.#waiting.clear();
+    if (!(error instanceof Deno.errors.BrokenPipe)) this.#failure = error;
+    this.onBroken();
   }
+}
+
+/**
+ * A table's lines, its head first.
+ *
+ * @param rows One at least. The first one's columns are those of the table.
+ */
+export function formatTable(rows: Row[]): string[] {
+  const columns = Object.keys(rows[0]);
+  const cells = rows.map((row) => columns.map((column) => cell(row[column])));
+  const widths = columns.map((column, at) =>
+    cells.reduce((width, row) => Math.max(width, stringWidth(row[at])), stringWidth(column))
+  );
+  const isNumeric = columns.map((column) => rows.every((row) => typeof row[column] === "number"));
+  const align = (row: string[]) =>
+    row.map((text, at) => {
+      const space = " ".repeat(widths[at] - stringWidth(text));
+      return isNumeric[at] ? space + text : text + space;
+    }).join("  ").trimEnd();
+  return [columns, ...cells].map(align);
+}
+
+/** Writes all of a text, however long the other end takes for it. */
+export function writeSync(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = encoder.encode(text);
+  for (let written = 0; written < bytes.length;) written += to.writeSync(bytes.subarray(written));
+}
+
+/** Says one line on standard error. */
+export function complain(line: string): void {
+  try {
+    writeSync(Deno.stderr, line + "\n");
+  } catch {
+    // Nobody is listening.
+  }
+}
+
+function isDumb(): boolean {
+  // Without leave to look, it is not worth asking for.
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
+  return state === "granted" && Deno.env.get("TERM") === "dumb";
 }
 
 function cell(value: Row[string]): string {
   return value === null ? "-" : sanitize(String(value), 120);
+}
+
+function toJson(value: unknown, isForTerminal: boolean): string {
+  return isForTerminal ? safeJson(value) : JSON.stringify(value) ?? "null";
+}
+
+/** A value as JSON that cannot move the cursor or reorder the line. */
+export function safeJson(value: unknown): string {
+  const json = JSON.stringify(value) ?? "null";
+  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu, escapeForJson);
 }
 
 function escapeForJson(unsafe: string): string {

@@ -167,7 +167,7 @@ export class Terminal implements AsyncDisposable {
   #seen = 0;
 
   /** @param command A command and its arguments. */
-  constructor(command: string[], { width = 100, height = 30, env }: TerminalOptions = {}) {
+  constructor(command: string[], { width = 80, height = 24, env }: TerminalOptions = {}) {
     const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
     const shell = `stty cols ${width} rows ${height}; exec ${words}`;
     this.#process = new Process("script", ["-qec", shell, "/dev/null"], { env });
