@@ -4,7 +4,7 @@ import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } 
 import { Client } from "../../mod.ts";
 import { cliCommand, CliServer, finish, Process, runCli, withDirectory } from "../support/cli.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
-import { pause, until, within } from "../support/wait.ts";
+import { until, within } from "../support/wait.ts";
 
 const HOSTILE = "\x1b]0;owned\x07 \u202Eabc \x9b31m \r\n \u2028";
 // deno-lint-ignore no-control-regex -- whatever is not the end of a line
