@@ -102,17 +102,29 @@ export class ConnectionMap<C extends Contract = Untyped> extends Map<string, Con
     }
   }
 
-  /** @throws {TypeError} Always: who is in it, its server or client decides. */
+  /**
+   * Not for users.
+   *
+   * @throws {TypeError} Always: who is in it, its server or client decides.
+   */
   override set(_token: string, _connection: Connection<C>): this {
     throw new TypeError("clients cannot be set: a connection is in it while it lives");
   }
 
-  /** @throws {TypeError} Always: close the connection instead. */
+  /**
+   * Not for users.
+   *
+   * @throws {TypeError} Always: close the connection instead.
+   */
   override delete(_token: string): boolean {
     throw new TypeError("clients cannot be deleted: close the connection instead");
   }
 
-  /** @throws {TypeError} Always: close the connections instead. */
+  /**
+   * Not for users.
+   *
+   * @throws {TypeError} Always: close the connections instead.
+   */
   override clear(): void {
     throw new TypeError("clients cannot be cleared: close the connections instead");
   }
