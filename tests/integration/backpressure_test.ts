@@ -161,23 +161,17 @@ onBothSides(
   },
 );
 
-/** A peer whose requests are large to answer, and who does not read the answers. */
-async function ask(peer: { send(text: string): Promise<void> }, times: number): Promise<void> {
-  for (let id = 1; id <= times; id++) {
-    await peer.send(line({ action: "large", id }));
-    if (id % 100 === 0) await pause(0);
-  }
-}
-
 onBothSides(
   "a peer that does not read the replies to its requests ends as SLOW_CONSUMER",
-  { maxBufferedBytes: 200_000, stallTimeoutMs: false },
+  { maxBufferedBytes: 1_000_000, stallTimeoutMs: false },
   async ({ peer, connection, bindAction }) => {
-    bindAction("large", () => DATA);
+    bindAction("large", () => DATA.repeat(10));
     peer.stopReading();
-    const asking = ask(peer, 10_000);
-    assertEquals((await within(connection.closed, "its end")).code, "SLOW_CONSUMER");
-    await asking;
+    for (let id = 1; connection.state === "open"; id++) {
+      await peer.sendPacket({ action: "large", id });
+      await pause(0);
+    }
+    assertEquals((await connection.closed).code, "SLOW_CONSUMER");
   },
 );
 
@@ -382,6 +376,16 @@ for (
   );
 }
 
+/** Sends this again and again until the other side ends, and then ends as well. */
+async function floodToEnd(peer: RawPeer, connection: Connection, flood: string): Promise<void> {
+  const hasEnded = until(() => connection.state !== "open", "the connection ended");
+  let isOver = false;
+  hasEnded.finally(() => isOver = true).catch(() => {});
+  while (!isOver) await Promise.race([peer.send(flood), hasEnded]);
+  await hasEnded;
+  await peer.close();
+}
+
 onBothSides(
   "packets that pile up while a request of ours waits end the connection at the bound",
   { maxInFlight: 1, replayPackets: 4, maxBufferedBytes: 200_000, stallTimeoutMs: 200 },
@@ -389,9 +393,7 @@ onBothSides(
     bindAction("work", () => new Promise(() => {}));
     const asked = assertRejects(() => connection.request("never"), ConnectionError);
     const flood = line({ action: "work", data: "x".repeat(1_000) }).repeat(20);
-    let isOver = false;
-    connection.closed.then(() => isOver = true);
-    while (!isOver) await Promise.race([peer.send(flood), connection.closed]);
+    await floodToEnd(peer, connection, flood);
     assertEquals((await connection.closed).code, "SLOW_CONSUMER");
     assertEquals((await asked).code, "SLOW_CONSUMER");
   },
@@ -403,10 +405,7 @@ onBothSides(
   async ({ peer, connection, bindAction }) => {
     bindAction("w", () => new Promise(() => {}));
     connection.request("never");
-    const flood = line({ action: "w" }).repeat(500);
-    let isOver = false;
-    connection.closed.then(() => isOver = true);
-    while (!isOver) await Promise.race([peer.send(flood), connection.closed]);
+    await floodToEnd(peer, connection, line({ action: "w" }).repeat(500));
     assertEquals((await connection.closed).code, "SLOW_CONSUMER");
     assertLess(connection.stats.packetsReceived, 5_000);
   },

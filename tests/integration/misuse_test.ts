@@ -114,8 +114,14 @@ Deno.test("close() while a client starts resolves when its socket is closed", as
   await using silent = await RawServer.listen();
   const client = new Client({ port: silent.port });
   const starting = client.start().then(() => undefined, (error) => error);
-  await until(() => client.state === "connecting", "it connects");
+  // It reads, and does not end its side: the client gives it its time.
+  const peer = await silent.accept();
+  let hasFailed = false;
+  starting.then(() => hasFailed = true);
   await within(client.close(), "the end");
+  await Promise.resolve();
+  assert(hasFailed, "close() resolved before the start was over");
+  await peer.close();
   assertEquals((await starting)?.code, "CLOSED");
   assertEquals([client.state, client.clients.size], ["closed", 0]);
 });

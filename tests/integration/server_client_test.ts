@@ -217,6 +217,11 @@ async function withHookedConnect(
   }
 }
 
+async function hangUpAfter(peer: RawPeer): Promise<void> {
+  await until(() => peer.ended !== undefined, "the client left");
+  peer.fin();
+}
+
 for (const when of ["connected", "read"] as const) {
   Deno.test(`a client that is closed right after it has ${when} is closed, and its start fails`, async () => {
     await using server = new Server({ port: 0 });
@@ -228,6 +233,8 @@ for (const when of ["connected", "read"] as const) {
         for (let n = 0; n < depth; n++) await Promise.resolve();
         await client.close();
       };
+      // Whoever leaves is let go.
+      const leaving = when === "connected" ? silent.accept().then(hangUpAfter) : undefined;
       await withHookedConnect(when, close, async () => {
         const starting = client.start().then(() => undefined, (error) => error);
         const error = await within(starting, "the start to be over");
@@ -236,7 +243,7 @@ for (const when of ["connected", "read"] as const) {
         assertEquals([client.state, client.clients.size], ["closed", 0]);
         if (error) assertEquals(client.connection, undefined);
       });
-      silent.finAll();
+      await leaving;
     }
     await until(() => server.clients.size === 0, "the server forgot them all");
   });
