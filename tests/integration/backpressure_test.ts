@@ -193,7 +193,7 @@ onBothSides(
 
 onBothSides(
   "a peer that stalls while much waits for it ends as SLOW_CONSUMER after stallTimeoutMs",
-  { maxBufferedBytes: 400_000, stallTimeoutMs: 200 },
+  { maxBufferedBytes: 400_000, stallTimeoutMs: 1_000 },
   async ({ peer, connection }) => {
     await fill(peer, connection, 100_000);
     const start = performance.now();
