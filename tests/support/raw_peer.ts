@@ -61,6 +61,7 @@ export class RawPeer implements AsyncDisposable {
   #lines: string[] = [];
   #partial = "";
   #bytes = 0;
+  #takesUntil = Infinity;
   #end: "fin" | "reset" | undefined;
 
   constructor(socket: net.Socket) {
@@ -244,6 +245,17 @@ export class RawPeer implements AsyncDisposable {
     this.#socket.pause();
   }
 
+  /** Takes so many bytes, or a few more, and then nothing again. */
+  async take(bytes: number): Promise<void> {
+    this.#takesUntil = this.#bytes + bytes;
+    this.#socket.resume();
+    await until(
+      () => this.#bytes >= this.#takesUntil || this.#end !== undefined,
+      () => `${this.#takesUntil} bytes came: ${this.#bytes} did`,
+    );
+    this.#takesUntil = Infinity;
+  }
+
   /** From now on it takes what comes. */
   goOnReading(): void {
     this.#socket.resume();
@@ -274,6 +286,7 @@ export class RawPeer implements AsyncDisposable {
   #receive(chunk: Uint8Array): void {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
+    if (this.#bytes >= this.#takesUntil) this.#socket.pause();
     const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#partial = lines.pop()!;
     this.#lines.push(...lines);
