@@ -7,6 +7,7 @@
 import type { Run } from "./actions.ts";
 import { Changes } from "./changes.ts";
 import type { ReceivedPacket } from "./packet.ts";
+import { Queue } from "./queue.ts";
 
 /** What an inbox hands packets to. */
 export interface Receiver {
@@ -26,7 +27,6 @@ export type InboxMode = "waiting" | "dispatching" | "iterating";
 interface Waiting {
   packet: ReceivedPacket;
   bytes: number;
-  next?: Waiting;
 }
 
 /**
@@ -38,10 +38,7 @@ export class Inbox {
   readonly changes = new Changes();
   readonly #receiver: Receiver;
   readonly #maxInFlight: number;
-  // Linked, as taking the first one out of a long array copies the rest.
-  #first: Waiting | undefined;
-  #last: Waiting | undefined;
-  #length = 0;
+  readonly #queue = new Queue<Waiting>();
   #bytes = 0;
   #taken = 0;
   #inFlight = 0;
@@ -62,7 +59,7 @@ export class Inbox {
 
   /** How many packets wait. */
   get length(): number {
-    return this.#length;
+    return this.#queue.length;
   }
 
   /** How large they are together. */
@@ -87,17 +84,13 @@ export class Inbox {
 
   /** Whether everything that will be handled has been. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && (this.#length === 0 || this.#mode === "waiting");
+    return this.#inFlight === 0 && (this.length === 0 || this.#mode === "waiting");
   }
 
   /** Puts a packet at the end. */
   push(packet: ReceivedPacket, bytes: number): void {
     if (this.#isClosed) return;
-    const waiting: Waiting = { packet, bytes };
-    if (this.#last) this.#last.next = waiting;
-    else this.#first = waiting;
-    this.#last = waiting;
-    this.#length++;
+    this.#queue.push({ packet, bytes });
     this.#bytes += bytes;
     if (this.#mode === "dispatching") this.#dispatch();
     else this.changes.notify();
@@ -133,18 +126,14 @@ export class Inbox {
   /** Nothing more comes in, and what waits is dropped. Handlers that run go on. */
   abandon(): void {
     this.#isAbandoned = true;
-    this.#first = this.#last = undefined;
-    this.#length = 0;
+    this.#queue.clear();
     this.#bytes = 0;
     this.close();
   }
 
   #shift(): ReceivedPacket | undefined {
-    const first = this.#first;
+    const first = this.#queue.shift();
     if (!first) return undefined;
-    this.#first = first.next;
-    if (!first.next) this.#last = undefined;
-    this.#length--;
     this.#taken++;
     this.#bytes -= first.bytes;
     this.changes.notify();

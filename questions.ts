@@ -8,7 +8,8 @@ import type { RequestOptions } from "./contract.ts";
 import { type PnetworkError, RequestError } from "./errors.ts";
 import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
 import { harmless, rejected } from "./rejections.ts";
-import type { Outstanding, Session } from "./session.ts";
+import type { Outstanding } from "./outstanding.ts";
+import type { Session } from "./session.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
 
 /** Gives the session's questions their deadlines, their signals and their promises. */

@@ -7,7 +7,7 @@ import { RequestError } from "../../errors.ts";
 import { Groups } from "../../groups.ts";
 import { Inbox } from "../../inbox.ts";
 import { decodePacket } from "../../packet.ts";
-import { Outstanding } from "../../session.ts";
+import { Outstanding } from "../../outstanding.ts";
 import { Sweep } from "../../sweep.ts";
 import { TokenBucket } from "../../token_bucket.ts";
 import { FakeTime } from "../support/fake_time.ts";

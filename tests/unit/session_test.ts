@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
 import { RequestError } from "../../errors.ts";
-import { Outstanding, Session, type Settler } from "../../session.ts";
+import { Outstanding, type Settler } from "../../outstanding.ts";
+import { Session } from "../../session.ts";
 
 /** Settlers that note what comes of them. */
 function recorder() {
