@@ -5,7 +5,6 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { acceptConnection, type Connection } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
@@ -25,8 +24,9 @@ import type {
   RequestOptions,
   Untyped,
 } from "./contract.ts";
-import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
-import { encodeHello, readWelcome, type Welcome } from "./handshake.ts";
+import { dial } from "./dial.ts";
+import { ConnectionError } from "./errors.ts";
+import { encodeHello, type Welcome } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
@@ -40,11 +40,11 @@ import {
   type ResolvedEndpoint,
   resolveEndpoint,
 } from "./options.ts";
-import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.ts";
+import { createPacket, encodeHead, type Packet } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
-import { connect, endpointText, SocketTransport } from "./transport.ts";
-import { Wire } from "./wire.ts";
+import { endpointText } from "./transport.ts";
+import type { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
 
@@ -237,20 +237,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       throw new TypeError(`A client starts once, and this one is ${this.#state}`);
     }
     this.#state = "connecting";
-    const timeout = new AbortController();
-    const callOff = this.#sweep.after(
-      this.#limits.handshakeTimeoutMs,
-      () => timeout.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
-    );
-    const signals = [this.#closing.signal, timeout.signal, ...(signal ? [signal] : [])];
+    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     try {
-      this.#starting = this.#shakeHands(AbortSignal.any(signals));
+      this.#starting = this.#connect(AbortSignal.any(signals));
       await this.#starting;
     } catch (error) {
       if (this.#state === "connecting") this.#state = "idle";
       throw error;
-    } finally {
-      callOff();
     }
   }
 
@@ -323,51 +316,16 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     return this.#connection;
   }
 
-  async #shakeHands(signal: AbortSignal): Promise<void> {
-    const conn = await this.#connect(signal);
-    const { maxHandshakeBytes, maxPacketBytes } = this.#limits;
-    const wire = new Wire(new SocketTransport(conn), {
+  async #connect(signal: AbortSignal): Promise<void> {
+    const { maxPacketBytes } = this.#limits;
+    const { wire, welcome } = await dial({
+      endpoint: this.#endpoint,
       limits: this.#limits,
-      maxFirstLineBytes: maxHandshakeBytes,
       sweep: this.#sweep,
+      hello: () => encodeHello(this.#options.auth, maxPacketBytes),
+      signal,
     });
-    try {
-      wire.write(encodeHello(this.#options.auth, maxPacketBytes));
-      const welcome = await abortable(readWelcome(wire), signal);
-      if (welcome instanceof PnetworkError) {
-        await wire.end();
-        throw welcome;
-      }
-      // It may have been called off since that was settled.
-      signal.throwIfAborted();
-      this.#register(welcome, wire);
-    } catch (error) {
-      if (error instanceof PnetworkError && error.code !== "CONNECTION_LOST") {
-        const { code, message } = error;
-        await wire.end(encodeControl("@close", { code, reason: message }));
-      } else {
-        wire.abort();
-      }
-      throw error;
-    }
-  }
-
-  async #connect(signal: AbortSignal): Promise<Deno.Conn> {
-    try {
-      return await connect(this.#endpoint, signal);
-    } catch (cause) {
-      const isTimeout = cause instanceof HandshakeError;
-      if (signal.aborted && !isTimeout) throw signal.reason;
-      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
-      const why = cause instanceof Deno.errors.ConnectionRefused
-        ? "nobody listens there"
-        : isTimeout
-        ? "nothing answered in time"
-        : String(cause);
-      throw new ConnectionError("CONNECT_FAILED", `cannot connect to ${this.address}: ${why}`, {
-        cause,
-      });
-    }
+    this.#register(welcome, wire);
   }
 
   /** All at once: the connection may end as soon as it exists. */

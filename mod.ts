@@ -34,6 +34,7 @@ export {
   type SchemaIssue,
   type SchemaResult,
 } from "./actions.ts";
+export type { Verdict } from "./admission.ts";
 export { Client, type ClientOptions, type ConnectOptions } from "./client.ts";
 export {
   LineDecoder,
@@ -103,6 +104,5 @@ export {
   Server,
   type ServerOptions,
   type StartOptions,
-  type Verdict,
 } from "./server.ts";
 export type { StreamPair } from "./transport.ts";

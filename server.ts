@@ -6,9 +6,9 @@
 
 import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
-import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { AddressCounts, addressKey } from "./addresses.ts";
+import { AddressCounts } from "./addresses.ts";
+import { Admission, type Newcomer, type Verdict } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import { acceptConnection, type Connection } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
@@ -24,15 +24,9 @@ import type {
   PacketTo,
   Untyped,
 } from "./contract.ts";
-import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
+import { ConnectionError, HandshakeError, type PnetworkError } from "./errors.ts";
 import { Groups } from "./groups.ts";
-import {
-  encodeRefusal,
-  encodeWelcome,
-  type Handshake,
-  type Hello,
-  readHello,
-} from "./handshake.ts";
+import { encodeWelcome, type Handshake } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkFunctions,
@@ -50,16 +44,9 @@ import {
 import { createPacket, describe, encodeHead, type Packet } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
-import { endpointText, listen, SocketTransport } from "./transport.ts";
-import { Wire } from "./wire.ts";
+import { endpointText, listen } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "server"]);
-
-/**
- * What `authenticate` decides: `true` lets the client in, `false` does not, `{ refuse }` says why not,
- * and `{ attach }` lets it in and puts something on its connection.
- */
-export type Verdict = boolean | { refuse: string } | { attach: unknown };
 
 /** What a {@linkcode Server} may be told. */
 export interface ServerOptions<C extends Contract = Untyped>
@@ -114,10 +101,6 @@ export interface Group<C extends Contract = Untyped> {
   ): BroadcastResult;
 }
 
-const MAX_REFUSAL_LENGTH = 256;
-const MIN_BACKOFF_MS = 50;
-const MAX_BACKOFF_MS = 1_000;
-
 /**
  * Listens, registers each client that shakes hands, and runs what is bound for what they send.
  *
@@ -147,14 +130,12 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #sweep = new Sweep();
   readonly #changes = new Changes();
   readonly #addresses = new AddressCounts();
-  readonly #handshakes = new Set<AbortController>();
-  readonly #handshakeAddresses = new AddressCounts();
+  readonly #admission: Admission;
   readonly #closed = Promise.withResolvers<void>();
 
   #state: "idle" | "listening" | "closing" | "closed" = "idle";
   #listener: Deno.Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
-  #acceptWaitsFor = "start()";
   /** How many connections have ended whose sockets have not been closed yet. */
   #ending = 0;
 
@@ -171,6 +152,12 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     checkFunctions(options, ["authenticate", "onConnect", "onDisconnect"]);
     this.#options = { ...options };
     this.#groups = new Groups(this.#limits);
+    this.#admission = new Admission({
+      limits: this.#limits,
+      sweep: this.#sweep,
+      authenticate: this.#options.authenticate,
+      register: (newcomer) => this.#register(newcomer),
+    });
   }
 
   /** The host that it was told to listen on; the path, for a Unix socket. */
@@ -218,8 +205,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       ? "a deadline"
       : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
     return [
-      { loop: "accept", waitsFor: this.#acceptWaitsFor },
-      { loop: "handshakes", waitsFor: `${this.#handshakes.size} clients to shake hands` },
+      { loop: "accept", waitsFor: this.#admission.waitsFor },
+      { loop: "handshakes", waitsFor: `${this.#admission.handshakes} clients to shake hands` },
       { loop: "sweep", waitsFor: sweepWaitsFor },
     ];
   }
@@ -301,7 +288,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     this.#listener = listener;
     log.info("listening on {address}", { address: this.address });
-    this.#accepting = this.#acceptAll(listener);
+    this.#accepting = this.#admission.acceptAll(listener);
   }
 
   /**
@@ -351,16 +338,12 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
     this.#listener?.close();
-    this.#acceptWaitsFor = "nothing: it has ended";
-    this.#changes.notify();
-    for (const handshake of this.#handshakes) {
-      handshake.abort(new ConnectionError("GOING_AWAY", reason));
-    }
+    this.#admission.close(new ConnectionError("GOING_AWAY", reason));
     const goodbyes = [...this.clients.values()].map((connection) =>
       connection.closeWith("GOING_AWAY", { reason, drainTimeoutMs })
     );
-    await Promise.all([...goodbyes, this.#accepting]);
-    await this.#changes.until(() => this.#handshakes.size === 0 && this.#ending === 0);
+    await Promise.all([...goodbyes, this.#accepting, this.#admission.ended()]);
+    await this.#changes.until(() => this.#ending === 0);
     this.#state = "closed";
     this.#closed.resolve();
   }
@@ -401,124 +384,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return this.#state === "closing" || this.#state === "closed";
   }
 
-  async #acceptAll(listener: Deno.Listener): Promise<void> {
-    let backoffMs = MIN_BACKOFF_MS;
-    while (this.#state === "listening") {
-      this.#acceptWaitsFor = "a handshake to end";
-      const { maxHandshakes } = this.#limits;
-      await this.#changes.until(() =>
-        this.#handshakes.size < maxHandshakes || this.#state !== "listening"
-      );
-      if (this.#state !== "listening") return;
-      try {
-        this.#acceptWaitsFor = "a client";
-        this.#admit(await listener.accept());
-        backoffMs = MIN_BACKOFF_MS;
-      } catch (error) {
-        if (this.#state !== "listening") return;
-        // Out of file descriptors, most likely. Whoever is connected is served on meanwhile.
-        log.warn("cannot accept, trying again in {backoffMs} ms: {error}", { backoffMs, error });
-        this.#acceptWaitsFor = `${backoffMs} ms to pass: the last accept failed`;
-        await this.#pause(backoffMs);
-        backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
-      }
-    }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    let isOver = false;
-    const callOff = this.#sweep.after(ms, () => {
-      isOver = true;
-      this.#changes.notify();
-    });
-    await this.#changes.until(() => isOver || this.#state !== "listening");
-    callOff();
-  }
-
-  /** Lets a socket try to shake hands, unless too many from its address do. */
-  #admit(conn: Deno.Conn): void {
-    const { exemptLoopback, maxHandshakesPerAddress } = this.#limits;
-    let transport: SocketTransport;
-    try {
-      transport = new SocketTransport(conn);
-    } catch (error) {
-      // It was gone before it was looked at.
-      log.debug("a socket was lost at once: {error}", { error });
-      conn.close();
-      return;
-    }
-    const from = addressKey(conn.remoteAddr, exemptLoopback);
-    if (this.#handshakeAddresses.of(from) >= maxHandshakesPerAddress) {
-      turnAway(transport, new HandshakeError("SERVER_FULL", "too many handshakes at once"));
-      return;
-    }
-    this.#welcome(transport, from);
-  }
-
-  /** The handshake, from the first byte to the registered connection. Never rejects. */
-  async #welcome(transport: SocketTransport, from: string | undefined): Promise<void> {
-    const { maxHandshakeBytes, handshakeTimeoutMs } = this.#limits;
-    const wire = new Wire(transport, {
-      limits: this.#limits,
-      maxFirstLineBytes: maxHandshakeBytes,
-      sweep: this.#sweep,
-    });
-    const handshake = new AbortController();
-    const { signal } = handshake;
-    const callOff = this.#sweep.after(
-      handshakeTimeoutMs,
-      () => handshake.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
-    );
-    this.#handshakes.add(handshake);
-    this.#handshakeAddresses.add(from);
-    try {
-      const hello = await abortable(readHello(wire), signal);
-      if (hello) {
-        const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
-        // It may have been called off since that was settled.
-        signal.throwIfAborted();
-        this.#register(hello, wire, from, attached);
-      } else {
-        wire.abort();
-      }
-    } catch (error) {
-      handshake.abort(error);
-      await this.#refuse(wire, error);
-    } finally {
-      callOff();
-      this.#handshakes.delete(handshake);
-      this.#handshakeAddresses.remove(from);
-      this.#changes.notify();
-    }
-  }
-
-  /** Resolves to what is attached to the connection. */
-  async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
-    const { authenticate } = this.#options;
-    if (!authenticate) return undefined;
-    let verdict: Verdict;
-    try {
-      verdict = await authenticate({ auth: hello.auth, address, signal });
-    } catch (cause) {
-      // One of this module's own errors is no word to the client either.
-      throw new Error("authenticate threw", { cause });
-    }
-    if (verdict === true) return undefined;
-    if (verdict === false) throw new HandshakeError("REFUSED", "the server refused");
-    if (verdict !== null && typeof verdict === "object") {
-      if ("refuse" in verdict) {
-        // It is logged, and must fit into the answer.
-        const why = sanitize(String(verdict.refuse), MAX_REFUSAL_LENGTH);
-        throw new HandshakeError("REFUSED", why);
-      }
-      if ("attach" in verdict) return verdict.attach;
-    }
-    throw new TypeError(
-      `authenticate must decide: true, false, { refuse } or { attach }, got ${describe(verdict)}`,
-    );
-  }
-
-  #register(hello: Hello, wire: Wire, from: string | undefined, attached: unknown): void {
+  #register({ hello, wire, from, attached }: Newcomer): void {
     const { maxConnections, maxConnectionsPerAddress, maxPacketBytes } = this.#limits;
     if (this.clients.size >= maxConnections) {
       throw new HandshakeError("SERVER_FULL", "the server has no room for more clients");
@@ -585,23 +451,6 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
-  async #refuse(wire: Wire, error: unknown): Promise<void> {
-    const refusal = error instanceof PnetworkError
-      ? error
-      : new HandshakeError("REFUSED", "the server refused", { cause: error });
-    if (refusal === error) {
-      const { code, message } = refusal;
-      log.info("refused {address}: {code}: {message}", { address: wire.address, code, message });
-    } else {
-      log.error("authenticate failed, {address} is refused: {error}", {
-        address: wire.address,
-        error,
-      });
-    }
-    if (refusal.code === "CONNECTION_LOST") wire.abort();
-    else await wire.end(encodeRefusal(refusal));
-  }
-
   #broadcast(
     connections: Iterable<Connection<C>>,
     packet: PacketTo<ActionsOf<C, "client">>,
@@ -633,12 +482,4 @@ function exceptIds(except: BroadcastOptions["except"]): Set<string> {
     }
   }
   return new Set(list.map(({ id }) => id));
-}
-
-/** Tells a socket why it is not wanted, without spending more on it than one write. */
-function turnAway(transport: SocketTransport, error: PnetworkError): void {
-  log.warn("refused {address}: {message}", { address: transport.address, message: error.message });
-  transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
-    // Whether it was still there to read that is all the same.
-    .catch(() => {}).finally(() => transport.close());
 }
