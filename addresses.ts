@@ -33,6 +33,12 @@ function network64(address: string): string {
 /** Counts per address. */
 export class AddressCounts {
   readonly #counts = new Map<string, number>();
+  #total = 0;
+
+  /** How many there are in all, those that are not counted by address among them. */
+  get total(): number {
+    return this.#total;
+  }
 
   /** How many come from there. What is not counted is none. */
   of(key: string | undefined): number {
@@ -41,11 +47,13 @@ export class AddressCounts {
 
   /** One more. */
   add(key: string | undefined): void {
+    this.#total++;
     if (key !== undefined) this.#counts.set(key, this.of(key) + 1);
   }
 
   /** One less. An address that nothing comes from any more is forgotten. */
   remove(key: string | undefined): void {
+    this.#total--;
     if (key === undefined) return;
     const count = this.of(key) - 1;
     if (count > 0) this.#counts.set(key, count);

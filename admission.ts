@@ -8,6 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
 import { Changes } from "./changes.ts";
+import type { Connection } from "./connection.ts";
 import { HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeRefusal, type Handshake, type Hello, readHello } from "./handshake.ts";
 import type { ResolvedServerLimits } from "./options.ts";
@@ -44,11 +45,14 @@ export interface AdmissionParts {
   /** What watches the times. */
   sweep: Sweep;
   /** Decides who may come in. */
-  authenticate?: (handshake: Handshake) => Verdict | Promise<Verdict>;
+  authenticate?: (handshake: Handshake, held?: Connection) => Verdict | Promise<Verdict>;
+  /** The connection whose session a client wants to go on with, if there is one. */
+  find: (hello: Hello) => Connection | undefined;
   /**
-   * Registers a client.
+   * Registers a client, or lets it go on.
    *
    * @throws {HandshakeError} `SERVER_FULL`.
+   * @throws {ProtocolError} `PROTOCOL_ERROR`, if it wants to go on from where it never was.
    */
   register: (newcomer: Newcomer) => void;
 }
@@ -182,11 +186,11 @@ export class Admission {
 
   /** Resolves to what is attached to the connection. */
   async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
-    const { authenticate } = this.#parts;
+    const { authenticate, find } = this.#parts;
     if (!authenticate) return undefined;
     let verdict: Verdict;
     try {
-      verdict = await authenticate({ auth: hello.auth, address, signal });
+      verdict = await authenticate({ auth: hello.auth, address, signal }, find(hello));
     } catch (cause) {
       // One of this module's own errors is no word to the client either.
       throw new Error("authenticate threw", { cause });

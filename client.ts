@@ -5,8 +5,10 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { acceptConnection, type Connection } from "./connection.ts";
+import { Backoff } from "./backoff.ts";
+import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -22,13 +24,16 @@ import type {
   ReplyOf,
   RequestArguments,
   RequestOptions,
+  SendOptions,
   Untyped,
 } from "./contract.ts";
-import { dial } from "./dial.ts";
-import { ConnectionError } from "./errors.ts";
-import { encodeHello, type Welcome } from "./handshake.ts";
+import type { Conversation } from "./conversation.ts";
+import { dial, type Dialled } from "./dial.ts";
+import { ConnectionError, PnetworkError } from "./errors.ts";
+import type { Hello, LossReason, Welcome } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
+  checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
@@ -40,10 +45,11 @@ import {
   type ResolvedEndpoint,
   resolveEndpoint,
 } from "./options.ts";
-import { createPacket, encodeHead, type Packet } from "./packet.ts";
+import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
+import type { Undelivered } from "./window.ts";
 import type { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
@@ -59,15 +65,61 @@ export interface ClientOptions<C extends Contract = Untyped>
    * is closed.
    */
   onConnect?: (connection: Connection<Flipped<C>>) => unknown;
-  /** The connection has gone. It may have while `onConnect` was still at work. */
+  /** The connection has lost its socket. The client reconnects by itself. */
+  onDetach?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
+  /** Another attempt to connect is about to be made. */
+  onRetry?: (attempt: RetryInfo) => unknown;
+  /** The client has come back to its session: nothing was lost. */
+  onResume?: (connection: Connection<Flipped<C>>) => unknown;
+  /**
+   * The client is connected again, but its session could not go on: the connection has a new id and a new
+   * token, and the server knows nothing of what it was before. Here is what may not have arrived; nothing
+   * of it is sent again.
+   */
+  onSessionLost?: (connection: Connection<Flipped<C>>, loss: SessionLoss) => unknown;
+  /**
+   * The connection has gone for good. It may have while `onConnect` was still at work. What the server
+   * did not acknowledge is in its `undelivered`.
+   */
   onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
+  /** Calls reconnecting off: a connection without a socket then ends. */
+  signal?: AbortSignal;
+}
+
+/** One more attempt to connect. */
+export interface RetryInfo {
+  /** How many have been made in a row, this one included. */
+  attempt: number;
+  /** How long it waits first, in milliseconds. */
+  delayMs: number;
+  /** Why the one before failed; `undefined` at the first. */
+  error?: unknown;
+}
+
+/** A session that could not go on, and what it left. */
+export interface SessionLoss extends Undelivered {
+  /** Why: the server is another one than before, too much was missing, or the session's time was over. */
+  reason: LossReason;
 }
 
 /** How a {@linkcode Client} starts. */
 export interface ConnectOptions {
   /** Calls the start off. */
   signal?: AbortSignal;
+  /**
+   * Whether to keep trying where the first attempt fails, with the waits and the `maxAttempts` of
+   * reconnecting. A refusal is final all the same.
+   *
+   * @default {false}
+   */
+  retry?: boolean;
 }
+
+/** Where a client is. */
+export type ClientState = "idle" | "connecting" | "connected" | "reconnecting" | "closed";
+
+/** The longest that a server may ask for before the next attempt, in milliseconds. */
+const MAX_RETRY_AFTER_MS = 60_000;
 
 /**
  * Connects to a server, shakes hands, and runs what is bound for what the server sends.
@@ -98,8 +150,15 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #closed = Promise.withResolvers<CloseInfo>();
 
-  #state: "idle" | "connecting" | "connected" | "closed" = "idle";
-  #starting: Promise<void> | undefined;
+  readonly #backoff: Backoff;
+
+  #state: ClientState = "idle";
+  #connecting: Promise<void> | undefined;
+  #epoch: string | undefined;
+  #retryAfterMs: number | undefined;
+  /** When the socket of the moment came, and how much had been received by then. */
+  #attachedAt = 0;
+  #receivedBefore = 0;
   #connection: Connection<Flipped<C>> | undefined;
 
   /**
@@ -112,7 +171,16 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   constructor(options: ClientOptions<C> = {}) {
     this.#limits = resolveClientLimits(options);
     this.#endpoint = resolveEndpoint(options);
-    checkFunctions(options, ["onConnect", "onDisconnect"]);
+    checkFunctions(options, [
+      "onConnect",
+      "onDetach",
+      "onRetry",
+      "onResume",
+      "onSessionLost",
+      "onDisconnect",
+    ]);
+    checkSignal(options.signal);
+    this.#backoff = new Backoff(this.#limits.minRetryMs, this.#limits.maxRetryMs);
     this.#options = { ...options };
     if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
   }
@@ -132,8 +200,11 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     return endpointText(this.#endpoint);
   }
 
-  /** `idle` before `start()` and after it failed, then `connecting`, `connected` and `closed`. */
-  get state(): "idle" | "connecting" | "connected" | "closed" {
+  /**
+   * `idle` before `start()` and after it failed, then `connecting`, `connected`, `reconnecting` while the
+   * socket is lost, and `closed`.
+   */
+  get state(): ClientState {
     return this.#state;
   }
 
@@ -218,7 +289,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /**
-   * Connects and shakes hands. After it has failed it may be called again.
+   * Connects and shakes hands. After it has failed it may be called again. Once it has succeeded, the
+   * client reconnects by itself.
    *
    * @returns Resolves when the client is registered: its `token` is set.
    * @throws {TypeError} If it was started before, or the runtime is not Deno.
@@ -230,8 +302,11 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
    */
   async start(options: ConnectOptions = {}): Promise<void> {
     checkOptions(options);
-    const { signal } = options;
+    const { signal, retry = false } = options;
     checkSignal(signal);
+    if (typeof retry !== "boolean") {
+      throw new TypeError(`retry must be a boolean, got ${typeof retry}`);
+    }
     signal?.throwIfAborted();
     if (this.#state !== "idle") {
       throw new TypeError(`A client starts once, and this one is ${this.#state}`);
@@ -239,8 +314,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#state = "connecting";
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     try {
-      this.#starting = this.#connect(AbortSignal.any(signals));
-      await this.#starting;
+      this.#connecting = this.#connectFirst(AbortSignal.any(signals), retry);
+      await this.#connecting;
     } catch (error) {
       if (this.#state === "connecting") this.#state = "idle";
       throw error;
@@ -252,8 +327,18 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @throws {TypeError} If the packet cannot be sent, or the client was not started.
    */
-  sendPacket(packet: PacketTo<ActionsOf<C, "server">>): Promise<void> {
-    return this.#started().sendPacket(packet);
+  sendPacket(packet: PacketTo<ActionsOf<C, "server">>, options: SendOptions = {}): Promise<void> {
+    return this.#started().sendPacket(packet, options);
+  }
+
+  /**
+   * Waits until the server has acknowledged all that was sent so far. See
+   * {@linkcode Connection.delivered}.
+   *
+   * @throws {TypeError} If the client was not started.
+   */
+  delivered(): Promise<void> {
+    return this.#started().delivered();
   }
 
   /**
@@ -279,12 +364,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Ends the connection in order. Calling it again waits for the same end. */
   async close(options: CloseOptions = {}): Promise<void> {
-    checkOptions(options);
+    checkCloseOptions(options);
     this.#closing.abort(new ConnectionError("CLOSED", "the client was closed"));
+    const closing = this.#connection?.close(options);
     // Whoever called start() is told why it failed; here it is enough that it has ended.
-    await this.#starting?.catch(() => {});
+    await this.#connecting?.catch(() => {});
     if (this.#connection) {
-      await this.#connection.close(options);
+      await (closing ?? this.#connection.close(options));
     } else {
       this.#state = "closed";
       this.#closed.resolve({ code: "CLOSED", reason: options.reason ?? "closed" });
@@ -316,42 +402,177 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     return this.#connection;
   }
 
-  async #connect(signal: AbortSignal): Promise<void> {
-    const { maxPacketBytes } = this.#limits;
-    const { wire, welcome } = await dial({
-      endpoint: this.#endpoint,
-      limits: this.#limits,
-      sweep: this.#sweep,
-      hello: () => encodeHello(this.#options.auth, maxPacketBytes),
-      signal,
-    });
+  async #connectFirst(signal: AbortSignal, retry: boolean): Promise<void> {
+    const { maxAttempts } = this.#limits;
+    const most = retry ? maxAttempts || false : 1;
+    const { wire, welcome } = await this.#dial(signal, most);
+    if (signal.aborted) {
+      wire.abort();
+      throw signal.reason;
+    }
     this.#register(welcome, wire);
   }
 
+  /** Tries to connect until it succeeds, has tried often enough, or fails for good. */
+  async #dial(
+    signal: AbortSignal,
+    maxAttempts: number | false,
+    { waitsFirst = false } = {},
+  ): Promise<Dialled> {
+    for (let attempt = 1, error: unknown;; attempt++) {
+      if (waitsFirst || attempt > 1) {
+        const delayMs = this.#retryAfterMs ?? this.#backoff.next();
+        this.#retryAfterMs = undefined;
+        this.#tell("onRetry", { attempt, delayMs, error });
+        await this.#pause(delayMs, signal);
+      }
+      try {
+        return await dial({
+          endpoint: this.#endpoint,
+          limits: this.#limits,
+          sweep: this.#sweep,
+          hello: () => this.#hello(),
+          signal,
+        });
+      } catch (failure) {
+        if (signal.aborted || isFinal(failure) || attempt === maxAttempts) throw failure;
+        log.info("attempt {attempt} to connect to {address} failed: {error}", {
+          attempt,
+          address: this.address,
+          error: failure,
+        });
+        error = failure;
+      }
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = this.#sweep.after(ms, resolve);
+    try {
+      await abortable(promise, signal);
+    } finally {
+      callOff();
+    }
+  }
+
+  #hello(): Hello {
+    const connection = this.#connection;
+    const resume = connection?.token && this.#epoch !== undefined
+      ? {
+        token: connection.token,
+        epoch: this.#epoch,
+        ack: conversationOf(connection).handedOver,
+      }
+      : undefined;
+    const { session } = this.#limits;
+    return { auth: this.#options.auth, limits: this.#limits, wantsSession: session, resume };
+  }
+
   /** All at once: the connection may end as soon as it exists. */
-  #register({ id, token, maxPacketBytes }: Welcome, wire: Wire): void {
+  #register(welcome: Welcome, wire: Wire): void {
+    const { id, token, limits: peerLimits } = welcome;
     const connection: Connection<Flipped<C>> = acceptConnection<Flipped<C>>({
       id,
       token,
       wire,
+      peerLimits,
+      hasSession: welcome.epoch !== undefined,
       sweep: this.#sweep,
       limits: this.#limits,
-      peerMaxPacketBytes: maxPacketBytes,
       actions: this.#actions,
+      onDetach: (info) => {
+        this.#connecting = this.#reconnect(connection, info);
+      },
+      onGoAway: (ms) => this.#retryAfterMs = Math.min(ms, MAX_RETRY_AFTER_MS),
       onEnd: (info) => {
-        forgetConnection(this.clients, token);
+        this.#closing.abort(new ConnectionError("CLOSED", "the connection has ended"));
+        forgetConnection(this.clients, connection.token!);
         this.#disconnected(connection, info);
       },
     });
-    keepConnection(this.clients, token, connection);
     this.#connection = connection;
-    this.#state = "connected";
+    keepConnection(this.clients, token, connection);
+    this.#attached(welcome);
     connection.closed.then((info) => {
       this.#state = "closed";
       this.#closed.resolve(info);
     });
     log.info("connected to {address} as {id}", { address: this.address, id });
     this.#connected(connection);
+  }
+
+  #attached({ epoch }: Welcome): void {
+    this.#state = "connected";
+    this.#epoch = epoch;
+    this.#retryAfterMs = undefined;
+    this.#attachedAt = this.#sweep.now();
+    this.#receivedBefore = this.#connection!.stats.packetsReceived;
+  }
+
+  /** Comes back after the socket was lost, for as long as it takes. Never rejects. */
+  async #reconnect(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
+    const conversation = conversationOf(connection);
+    this.#state = "reconnecting";
+    this.#tell("onDetach", connection, info);
+    // A server that lets clients in and drops them at once is to be left in peace for longer and longer.
+    const wasOfUse = connection.stats.packetsReceived > this.#receivedBefore ||
+      this.#sweep.now() - this.#attachedAt > this.#backoff.boundMs;
+    if (wasOfUse) this.#backoff.reset();
+    const { signal } = this.#options;
+    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
+    try {
+      if (this.#limits.maxAttempts === 0) throw new ConnectionError("CONNECTION_LOST", info.reason);
+      await this.#comeBack(connection, AbortSignal.any(signals));
+    } catch (error) {
+      // Called off by close(), which says for itself why.
+      if (this.#closing.signal.aborted) return;
+      conversation.abandon(endOf(error));
+    }
+  }
+
+  async #comeBack(connection: Connection<Flipped<C>>, signal: AbortSignal): Promise<void> {
+    const conversation = conversationOf(connection);
+    for (;;) {
+      const { wire, welcome } = await this.#dial(signal, this.#limits.maxAttempts, {
+        waitsFirst: true,
+      });
+      if (signal.aborted) {
+        wire.abort();
+        throw signal.reason;
+      }
+      if (welcome.ack === undefined) return this.#beginAnew(connection, welcome, wire);
+      if (canResume(conversation, welcome.ack, wire)) {
+        conversation.resume(wire, welcome.ack);
+        this.#attached(welcome);
+        log.info("back at {address} as {id}", { address: this.address, id: connection.id });
+        this.#tell("onResume", connection);
+        return;
+      }
+      // What the server has not received is no longer kept here: the next attempt begins anew.
+      this.#epoch = undefined;
+      const reason = "what the server has not received is no longer kept";
+      wire.end(encodeControl("@close", { code: "SESSION_LOST", reason }));
+    }
+  }
+
+  #beginAnew(connection: Connection<Flipped<C>>, welcome: Welcome, wire: Wire): void {
+    const { id, token, limits: peerLimits, epoch } = welcome;
+    // It was asked for no session where it could not have gone on from its own side.
+    const reason = welcome.reason ?? "overflow";
+    forgetConnection(this.clients, connection.token!);
+    const undelivered = conversationOf(connection).renew(
+      { id, token, wire, peerLimits, hasSession: epoch !== undefined },
+      `the session could not go on: ${reason}`,
+    );
+    keepConnection(this.clients, token, connection);
+    this.#attached(welcome);
+    log.warn("the session at {address} could not go on: {reason}; now it is {id}", {
+      address: this.address,
+      reason,
+      id,
+    });
+    this.#tell("onSessionLost", connection, { reason, ...undelivered });
   }
 
   async #connected(connection: Connection<Flipped<C>>): Promise<void> {
@@ -366,13 +587,56 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
-  async #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
+  #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): void {
     // Whoever closes a connection may well quote the other side.
     log.info("disconnected: {code}: {reason}", { code: info.code, reason: sanitize(info.reason) });
+    this.#tell("onDisconnect", connection, info);
+  }
+
+  /** Calls a hook. What it throws is its own affair. */
+  async #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
+    hook: Hook,
+    ...args: Parameters<NonNullable<ClientOptions<C>[Hook]>>
+  ): Promise<void> {
     try {
-      await this.#options.onDisconnect?.(connection, info);
+      await (this.#options[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
     } catch (error) {
-      log.error("onDisconnect failed: {error}", { error });
+      log.error("{hook} failed: {error}", { hook, error });
     }
+  }
+}
+
+/** Failures that another attempt would not mend. */
+function isFinal(error: unknown): boolean {
+  if (!(error instanceof PnetworkError)) return true;
+  return FINAL.has(error.code);
+}
+
+const FINAL: ReadonlySet<string> = new Set([
+  "REFUSED",
+  "VERSION_UNSUPPORTED",
+  "PROTOCOL_ERROR",
+  "TAKEN_OVER",
+  "CLOSED",
+]);
+
+/** What the end of a connection is said to be that could not come back. */
+function endOf(error: unknown): CloseInfo {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof PnetworkError && FINAL.has(error.code)) return { code: error.code, reason };
+  return { code: "SESSION_LOST", reason: `the client could not come back: ${reason}` };
+}
+
+/**
+ * Whether this side can go on from what the server says that it has. A server that says that it has more
+ * than it was sent is told so.
+ */
+function canResume(conversation: Conversation, ack: number, wire: Wire): boolean {
+  try {
+    return conversation.canResume(ack);
+  } catch (error) {
+    const { code, message: reason } = error as PnetworkError;
+    wire.end(encodeControl("@close", { code, reason }));
+    throw error;
   }
 }

@@ -19,22 +19,23 @@ import type {
   ReplyOf,
   RequestArguments,
   RequestOptions,
+  SendOptions,
   Untyped,
 } from "./contract.ts";
 import { type ConnectionState, Conversation, type ConversationParts } from "./conversation.ts";
-import type { PnetworkError } from "./errors.ts";
 import type { Groups } from "./groups.ts";
 import {
-  checkOptions,
-  checkTimeout,
+  checkCloseOptions,
+  checkSendOptions,
   type ConnectionLimits,
   DEFAULTS,
   resolveConnectionLimits,
 } from "./options.ts";
-import { describe, encodeHead, type ReceivedPacket } from "./packet.ts";
-import { harmless } from "./rejections.ts";
+import { encodeHead, type ReceivedPacket } from "./packet.ts";
+import { harmless, rejected } from "./rejections.ts";
 import { Sweep } from "./sweep.ts";
 import { type StreamPair, StreamTransport } from "./transport.ts";
+import type { Undelivered } from "./window.ts";
 import { Wire } from "./wire.ts";
 
 /** What a handshake leaves behind for the connection that it made. */
@@ -43,9 +44,10 @@ export interface Accepted extends ConversationParts {
   groups?: Groups<Connection>;
   /** What `authenticate` attached. */
   attached?: unknown;
-  /** Called once, as soon as nothing can be sent any more. */
-  onEnd: (info: CloseInfo) => void;
 }
+
+// deno-lint-ignore no-explicit-any -- whatever its contract
+let engineOf: (connection: Connection<any>) => Conversation;
 
 /** Tells what a handshake left from the streams of a user. */
 class AcceptedSource {
@@ -76,21 +78,20 @@ class AcceptedSource {
  * ```
  */
 export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncDisposable {
-  /** Names the connection to anyone; the same on both sides, if they shook hands. */
-  readonly id: string;
-  /** Where the other side is, for people. */
-  readonly address: string;
-  /** What `authenticate` attached. */
+  /** What `authenticate` attached when the session began. */
   readonly attached: unknown;
   /** When it began. */
   readonly since: Date = new Date();
 
-  readonly #token: string | null;
   readonly #conversation: Conversation;
   /** Those of its own, over a pair of streams; elsewhere they belong to the server or the client. */
   readonly #actions: ActionTable | undefined;
   readonly #groups: Groups<Connection> | undefined;
   #lastGroups: ReadonlySet<string> = new Set();
+
+  static {
+    engineOf = (connection) => connection.#conversation;
+  }
 
   /**
    * Makes a connection over two streams. (A `Server` and a `Client` make theirs from a socket.)
@@ -103,26 +104,56 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   constructor(source: StreamPair, options: ConnectionLimits = {}) {
     const isAccepted = source instanceof AcceptedSource;
     const accepted = isAccepted ? source.accepted : acceptStreams(source, options);
-    const { id, token, wire, attached, actions, groups, onEnd } = accepted;
-    this.id = id;
-    this.address = wire.address;
+    const { attached, actions, groups, onEnd } = accepted;
     this.attached = attached;
-    this.#token = token;
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
-    this.#conversation = new Conversation(accepted, this.#untyped, (info) => {
+    const end = (info: CloseInfo) => {
       this.#lastGroups = new Set(groups?.groupsOf(this.#untyped));
       groups?.leaveAll(this.#untyped);
       onEnd(info);
-    });
+    };
+    this.#conversation = new Conversation({ ...accepted, onEnd: end }, this.#untyped);
   }
 
-  /** The secret that both sides share; `null` without a handshake. Never show it, never pass it on. */
+  /**
+   * Names the connection to anyone; the same on both sides, if they shook hands. On a client it changes
+   * when a session is lost and another one begins.
+   */
+  get id(): string {
+    return this.#conversation.id;
+  }
+
+  /** Where the other side is, for people; where it was last, while it is detached. */
+  get address(): string {
+    return this.#conversation.address;
+  }
+
+  /**
+   * The secret that both sides share; `null` without a handshake. Never show it, never pass it on. On a
+   * client it changes together with the id.
+   */
   get token(): string | null {
-    return this.#token;
+    return this.#conversation.token;
   }
 
-  /** `open`; `draining` while handlers finish; `closing` while the socket does; `closed`. */
+  /** Whether the connection outlives its socket. */
+  get hasSession(): boolean {
+    return this.#conversation.hasSession;
+  }
+
+  /**
+   * What the session that ended last left undelivered: that of this connection when it has ended, on a
+   * client also the one before the session of now.
+   */
+  get undelivered(): Undelivered {
+    return this.#conversation.undelivered;
+  }
+
+  /**
+   * `open`; `detached` between two sockets; `draining` while handlers finish; `closing` while the socket
+   * does; `closed`.
+   */
   get state(): ConnectionState {
     return this.#conversation.state;
   }
@@ -218,14 +249,35 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    * Sends a packet to just this peer. What it is sent with besides `action` and `data` is stamped
    * anew, so that a packet that was received may be passed on as it is.
    *
+   * Within a session the packet is kept until the peer has acknowledged it, and sent again when the
+   * socket drops.
+   *
+   * @param packet The packet.
+   * @param options Whether it may be lost, or whether to wait until it has been delivered.
    * @returns Resolves when there is room for more: whoever awaits it cannot overrun the peer. It need
    * not be awaited; a rejection that nobody looks at is dropped. Rejects with
-   * {@linkcode ConnectionError} (the connection has ended), `PACKET_TOO_LARGE` (for the peer; nothing
-   * was sent) or `OVERLOADED` (more than `maxBufferedBytes` waits; nothing was sent).
-   * @throws {TypeError} If the packet cannot be sent.
+   * {@linkcode ConnectionError} (the connection has ended; `SESSION_LOST`: it began anew; `NO_SESSION`:
+   * `delivered` cannot be known), `PACKET_TOO_LARGE` (for the peer; nothing was sent), `OVERLOADED`
+   * (more than `maxBufferedBytes` waits; nothing was sent), or the signal's reason.
+   * @throws {TypeError} If the packet cannot be sent, or an option has the wrong type.
    */
-  sendPacket(packet: PacketTo<ActionsOf<C, "client">>): Promise<void> {
-    return this.#conversation.send(encodeHead(packet));
+  sendPacket(packet: PacketTo<ActionsOf<C, "client">>, options: SendOptions = {}): Promise<void> {
+    const head = encodeHead(packet);
+    if (!checkSendOptions(options).volatile) return this.#conversation.send(head, options);
+    const terms = { policy: "drop-oldest", key: "" } as const;
+    const error = this.#conversation.sendVolatile(head, terms);
+    return error ? rejected(error) : Promise.resolve();
+  }
+
+  /**
+   * Waits until this peer has acknowledged all that was sent so far: each packet was handed to its action
+   * there, or to its `for await`, and each reply to who asked.
+   *
+   * @returns Resolves then. Rejects with {@linkcode ConnectionError}: `NO_SESSION`, `SESSION_LOST`, or
+   * why the connection has ended.
+   */
+  delivered(): Promise<void> {
+    return this.#conversation.delivered();
   }
 
   /**
@@ -305,27 +357,9 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If `drainTimeoutMs` is out of range.
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    return this.closeWith("CLOSED", options);
-  }
-
-  /** @internal Like {@linkcode Connection.close}, saying why to programs. */
-  async closeWith(code: string, options: CloseOptions): Promise<void> {
-    checkOptions(options);
-    const { reason = "closed", drainTimeoutMs } = options;
-    if (typeof reason !== "string") {
-      throw new TypeError(`reason must be a string, got ${describe(reason)}`);
-    }
-    if (drainTimeoutMs !== undefined) checkTimeout("drainTimeoutMs", drainTimeoutMs);
-    await this.#conversation.close({ code, reason }, drainTimeoutMs);
-  }
-
-  /**
-   * @internal Sends what was encoded once for many. It never waits.
-   * @returns Why this peer does not get it, if it does not.
-   */
-  broadcastHead(head: string): PnetworkError | undefined {
-    return this.#conversation.sendNow(head);
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { reason, drainTimeoutMs } = checkCloseOptions(options);
+    await this.#conversation.close({ code: "CLOSED", reason: reason ?? "closed" }, drainTimeoutMs);
   }
 
   /** Closes it. */
@@ -370,6 +404,12 @@ export function acceptConnection<C extends Contract>(accepted: Accepted): Connec
   return new Connection<C>(new AcceptedSource(accepted) as unknown as StreamPair);
 }
 
+/** The engine of a connection, for the server or client that it belongs to. */
+// deno-lint-ignore no-explicit-any -- whatever its contract
+export function conversationOf(connection: Connection<any>): Conversation {
+  return engineOf(connection);
+}
+
 /** A connection over streams is its own server and its own client. */
 function acceptStreams(source: StreamPair, options: ConnectionLimits): Accepted {
   if (!(source?.readable instanceof ReadableStream && source.writable instanceof WritableStream)) {
@@ -383,7 +423,8 @@ function acceptStreams(source: StreamPair, options: ConnectionLimits): Accepted 
     wire: new Wire(new StreamTransport(source), { limits, sweep }),
     sweep,
     limits,
-    peerMaxPacketBytes: DEFAULTS.maxPacketBytes,
+    peerLimits: DEFAULTS,
+    hasSession: false,
     actions: new ActionTable(),
     onEnd: () => {},
   };

@@ -96,6 +96,26 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
+/** How one packet is sent. */
+export interface SendOptions {
+  /**
+   * Whether to wait until the peer has acknowledged the packet: it was handed to its action there, or to
+   * its `for await`. Without a session that cannot be known.
+   *
+   * @default {false}
+   */
+  delivered?: boolean;
+  /**
+   * Whether the packet may be lost: when the socket drops, or the peer is behind. It takes no room in
+   * the window, waits for nothing, and may be overtaken.
+   *
+   * @default {false}
+   */
+  volatile?: boolean;
+  /** Calls the wait off. A packet that still waits for room is not sent then. */
+  signal?: AbortSignal;
+}
+
 /** How a connection ends when it is asked to. */
 export interface CloseOptions {
   /** Why, for the people on the other side. */
@@ -133,14 +153,18 @@ export interface ConnectionStats {
   ignored: number;
   /** Packets received that were answered with an error, while the connection was kept. */
   refused: number;
+  /** Volatile packets that were dropped on this side. */
+  dropped: number;
   /** Packets that wait for a handler. */
   waiting: number;
   /** Handlers that run. */
   inFlight: number;
   /** Requests of ours that wait for a reply. */
   pending: number;
-  /** Bytes that wait to be written. */
+  /** Bytes that wait to be written, or for room in the window. */
   buffered: number;
+  /** Packets of a session that the peer has not acknowledged. */
+  unacknowledged: number;
 }
 
 /** One loop that runs, and what it waits for. */
@@ -169,7 +193,9 @@ export interface Peer<C extends Contract = Untyped> {
   /** Resolves when the connection has ended. Never rejects. */
   readonly closed: Promise<CloseInfo>;
   /** Sends a packet to just this peer. */
-  sendPacket(packet: PacketTo<ActionsOf<C, "client">>): Promise<void>;
+  sendPacket(packet: PacketTo<ActionsOf<C, "client">>, options?: SendOptions): Promise<void>;
+  /** Resolves when this peer has acknowledged all that was sent so far. */
+  delivered(): Promise<void>;
   /** Asks this peer for a reply. */
   request<Name extends NameOf<ActionsOf<C, "client">>>(
     name: Name,

@@ -1,132 +1,190 @@
 /**
- * What is said over one connection: receiving, answering, asking, ending.
+ * What is said to one peer, over one wire after the other: receiving, answering, asking, ending.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
+import { abortable } from "./abortable.ts";
 import type { ActionTable, Run } from "./actions.ts";
-import type { CloseInfo, ConnectionStats, LoopInfo, Peer, RequestOptions } from "./contract.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type {
+  CloseInfo,
+  ConnectionStats,
+  LoopInfo,
+  Peer,
+  RequestOptions,
+  SendOptions,
+} from "./contract.ts";
 import { ConnectionError, ERROR_CODES, PnetworkError, ProtocolError } from "./errors.ts";
+import type { PeerLimits } from "./handshake.ts";
 import { Inbox } from "./inbox.ts";
 import type { ResolvedLimits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import {
-  decodePacket,
+  checkPacket,
   encodeControl,
   errorFromData,
   isErrorData,
+  parseLine,
   type ReceivedPacket,
 } from "./packet.ts";
-import { sanitize } from "./sanitize.ts";
-import { harmless, rejected } from "./rejections.ts";
+import { Pulse } from "./pulse.ts";
 import { Questions } from "./questions.ts";
+import { ReadLoop } from "./read_loop.ts";
+import { harmless, rejected } from "./rejections.ts";
 import { Replies } from "./replies.ts";
-import { Session } from "./session.ts";
+import type { ReplayBudget } from "./replay_budget.ts";
+import { sanitize } from "./sanitize.ts";
+import { beginDelivery, type Delivery, Session } from "./session.ts";
 import type { Sweep } from "./sweep.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import type { VolatileTerms } from "./volatile_queue.ts";
+import type { Undelivered } from "./window.ts";
 import type { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "connection"]);
 
-/** What a conversation is held with. */
-export interface ConversationParts {
+/** What a handshake agrees on. */
+export interface Agreement {
   /** The connection's public name. */
   id: string;
   /** Its secret. */
   token: string | null;
   /** The socket of the moment. */
   wire: Wire;
+  /** The peer's limits. */
+  peerLimits: PeerLimits;
+  /** Whether the connection outlives its wire. */
+  hasSession: boolean;
+}
+
+/** What a conversation is held with. */
+export interface ConversationParts extends Agreement {
   /** What watches its times. */
   sweep: Sweep;
   /** Its limits. */
   limits: ResolvedLimits;
-  /** The longest packet that the peer accepts, in bytes. */
-  peerMaxPacketBytes: number;
+  /** What its window shares with others. */
+  budget?: ReplayBudget;
   /** What runs when packets arrive. */
   actions: ActionTable;
+  /** The wire has ended, and another one may come. */
+  onDetach?: (info: CloseInfo) => void;
+  /** The server asks this side to start nothing new, and to come back after so many milliseconds. */
+  onGoAway?: (retryAfterMs: number) => void;
+  /** Called once, as soon as nothing can be sent any more. */
+  onEnd: (info: CloseInfo) => void;
 }
 
-/** `open`; `draining` while handlers finish; `closing` while the socket does; `closed`. */
-export type ConnectionState = "open" | "draining" | "closing" | "closed";
+/**
+ * `open`; `detached` between two wires; `draining` while handlers finish; `closing` while the socket
+ * does; `closed`.
+ */
+export type ConnectionState = "open" | "detached" | "draining" | "closing" | "closed";
 
 /** How an end is told: with a goodbye, with what was queued alone, or not at all. */
 type Manner = "goodbye" | "quietly" | "at once";
 
+/** The ends of a wire that a session outlives. */
+const RESUMABLE: ReadonlySet<string> = new Set([
+  "CONNECTION_LOST",
+  "HEARTBEAT_TIMEOUT",
+  "SLOW_CONSUMER",
+  "GOING_AWAY",
+]);
 const MAX_REASON_LENGTH = 256;
-/** What a waiting packet costs besides its line, roughly: tiny ones must not add up unseen. */
-const WAITING_PACKET_BYTES = 256;
 const INPUT_ENDED: CloseInfo = {
   code: "CONNECTION_LOST",
   reason: "the other side ended the connection",
 };
+/** What is told to those who ask what was not delivered before anything is known of it. */
+const NOTHING: Undelivered = { unknown: [], unsent: [], forgotten: 0 };
 const DONE: Promise<void> = Promise.resolve();
 
 /**
  * The engine of a connection. It reads its wire from the first moment on: replies and the protocol's own
- * packets are dealt with at once, a user's packets go into the inbox.
+ * packets are dealt with at once, a user's packets go into the inbox. Where there is a session, a wire may
+ * end and another one take its place; what is said over a wire that no longer counts is not heard.
  */
 export class Conversation {
   /** What arrived and waits for its turn. */
   readonly inbox: Inbox;
 
-  readonly #id: string;
-  readonly #token: string | null;
-  readonly #wire: Wire;
-  readonly #sweep: Sweep;
-  readonly #limits: ResolvedLimits;
-  readonly #onEnd: (info: CloseInfo) => void;
+  readonly #parts: ConversationParts;
   readonly #session: Session<unknown>;
   readonly #outbox: Outbox;
   readonly #questions: Questions;
   readonly #replies: Replies;
-  readonly #pace: TokenBucket | undefined;
   readonly #closed = Promise.withResolvers<CloseInfo>();
+  /** Wires that have been let go of, until their sockets are closed. */
+  readonly #releasing = new Set<Promise<void>>();
 
+  #id: string;
+  #token: string | null;
+  /** The wire that counts; the last one, when there is none. */
+  #wire: Wire;
+  #pulse: Pulse | undefined;
   #state: ConnectionState = "open";
   #info: CloseInfo | undefined;
+  #undelivered = NOTHING;
+  #pingsAfterTurn = false;
   #packetsReceived = 0;
   #ignored = 0;
   #refused = 0;
+  #earlierBytesReceived = 0;
+  #earlierBytesSent = 0;
 
   /**
    * @param parts What it is held with.
    * @param peer What handlers are given.
-   * @param onEnd Called once, as soon as nothing can be sent any more.
    */
-  constructor(parts: ConversationParts, peer: Peer, onEnd: (info: CloseInfo) => void) {
-    const { id, token, wire, sweep, limits, peerMaxPacketBytes, actions } = parts;
+  constructor(parts: ConversationParts, peer: Peer) {
+    const { id, token, wire, sweep, limits, peerLimits, actions } = parts;
+    this.#parts = parts;
     this.#id = id;
     this.#token = token;
     this.#wire = wire;
-    this.#sweep = sweep;
-    this.#limits = limits;
-    this.#onEnd = onEnd;
-    this.#session = new Session(limits.maxPendingRequests);
-    const { maxBufferedBytes, maxInFlight, maxPacketsPerSecond } = limits;
-    this.#outbox = new Outbox(wire, { token, peerMaxPacketBytes, maxBufferedBytes });
+    this.#session = new Session(limits.maxPendingRequests, this.#newDelivery(parts));
+    const recipient = { token, maxPacketBytes: peerLimits.maxPacketBytes };
+    this.#outbox = new Outbox(this.#session, recipient, limits);
     this.inbox = new Inbox({
       prepare: (packet) => actions.prepare(packet),
-      run: (run: Run) => run(peer),
+      run: (run: Run, packet) => {
+        try {
+          return run(peer);
+        } finally {
+          this.#handOver(packet);
+        }
+      },
       succeeded: (packet, result) => this.reply(packet, result === undefined ? null : result),
       failed: (packet, error) => {
+        this.#handOver(packet);
         if (!this.#replies.fail(packet, error)) this.#ignored++;
       },
-    }, maxInFlight);
-    if (maxPacketsPerSecond !== false) {
-      this.#pace = new TokenBucket(maxPacketsPerSecond, sweep.now());
-    }
+      taken: (packet) => this.#handOver(packet),
+    }, limits.maxInFlight);
     this.#replies = new Replies(
-      id,
+      () => this.#id,
       this.#session,
-      (head, replyTo) => this.#mustSend(head, { replyTo }),
+      (head, replyTo) => this.ended ?? this.#sent(this.#outbox.reply(head, replyTo)),
     );
     this.#questions = new Questions(this.#session, sweep, limits.requestTimeoutMs);
-    wire.onFault = (error) => this.#fault(error);
-    wire.closed.then(() =>
-      this.#fault(new ConnectionError("CONNECTION_LOST", "the socket was closed"))
-    );
-    this.#listen();
+    this.#attach(wire);
+  }
+
+  /** The connection's public name. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Its secret. */
+  get token(): string | null {
+    return this.#token;
+  }
+
+  /** Where the other side is, for people; where it was last, while there is no wire. */
+  get address(): string {
+    return this.#wire.address;
   }
 
   /** How far it is from its end. */
@@ -139,25 +197,46 @@ export class Conversation {
     return this.#closed.promise;
   }
 
+  /** Whether it outlives its wire. */
+  get hasSession(): boolean {
+    return this.#session.delivery !== undefined;
+  }
+
+  /** Up to which number the peer's packets were handed over. */
+  get handedOver(): number {
+    return this.#session.delivery?.arrivals.handedOver ?? 0;
+  }
+
+  /** What the session that ended last left undelivered. */
+  get undelivered(): Undelivered {
+    return this.#undelivered;
+  }
+
   /** What it has done so far. */
   get stats(): ConnectionStats {
+    const { delivery } = this.#session;
     return {
       packetsReceived: this.#packetsReceived,
       packetsSent: this.#outbox.packetsSent,
-      bytesReceived: this.#wire.bytesRead,
-      bytesSent: this.#wire.bytesWritten,
+      bytesReceived: this.#earlierBytesReceived + this.#wire.bytesRead,
+      bytesSent: this.#earlierBytesSent + this.#wire.bytesWritten,
       ignored: this.#ignored,
       refused: this.#refused,
+      dropped: this.#outbox.dropped,
       waiting: this.inbox.length,
       inFlight: this.inbox.inFlight,
       pending: this.#session.requests.size,
-      buffered: this.#wire.buffered,
+      buffered: this.#outbox.buffered,
+      unacknowledged: delivery ? delivery.window.nextSeq - 1 - delivery.window.acknowledged : 0,
     };
   }
 
   /** Its loops, and what each waits for. */
   get loops(): LoopInfo[] {
-    const { read, write } = this.#wire.waitsFor;
+    const isDetached = this.#state === "detached";
+    const { read, write } = isDetached
+      ? { read: "the client to come back", write: "the client to come back" }
+      : this.#wire.waitsFor;
     const { inFlight, length, mode } = this.inbox;
     const handling = mode === "waiting"
       ? `startListen() or for await; ${length} waiting`
@@ -179,90 +258,181 @@ export class Conversation {
     return toError(this.#info ?? { code: "CLOSED", reason: "closed" });
   }
 
-  // Receiving
+  // Wires
 
-  async #listen(): Promise<void> {
-    try {
-      for (;;) {
-        const lines = await this.#wire.read();
-        if (!lines) break;
-        for (const line of lines) {
-          if (this.#pace) await this.#keepPace(this.#pace);
-          if (this.#isEnding()) return;
-          this.#receive(line);
-        }
-        if (this.#isOverfull()) await this.#untilRoom();
-      }
-      await this.#inputEnded();
-    } catch (error) {
-      this.#fault(error);
+  /**
+   * Whether the session can go on for a peer that has handed over this much.
+   *
+   * @throws {ProtocolError} `PROTOCOL_ERROR`, if it was never sent so much.
+   */
+  canResume(ack: number): boolean {
+    return this.#session.delivery?.window.reaches(ack) ?? false;
+  }
+
+  /** Goes on over another wire, from what the peer has handed over. The one before it is fenced off. */
+  resume(wire: Wire, ack: number): void {
+    if (this.#state === "open") {
+      this.#release({ code: "TAKEN_OVER", reason: "the client has come back" }, "goodbye", 0);
     }
-  }
-
-  async #keepPace(pace: TokenBucket): Promise<void> {
-    const waitMs = pace.take(this.#sweep.now());
-    if (waitMs === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const callOff = this.#sweep.after(waitMs, resolve);
-    await Promise.race([promise, this.#wire.closed]);
-    callOff();
-  }
-
-  /** Too much waits here to read on, unless what comes next may be the reply that all this waits for. */
-  #isOverfull(): boolean {
-    if (this.#isEnding()) return false;
-    const { replayPackets, replayBytes, maxBufferedBytes } = this.#limits;
-    const { length, bytes } = this.inbox;
-    if (!this.#isAsking()) return length > replayPackets || bytes > replayBytes;
-    return bytes + length * WAITING_PACKET_BYTES > maxBufferedBytes;
-  }
-
-  #isAsking(): boolean {
-    const { requests, pings } = this.#session;
-    return requests.size > 0 || pings.size > 0;
+    this.#session.delivery!.window.acknowledge(ack);
+    this.#state = "open";
+    this.#attach(wire);
   }
 
   /**
-   * Pauses reading until handlers have made room. Where they make none while they may be waiting for a
-   * reply that is not read, nothing would ever move again: then the connection ends.
+   * Begins anew, under another name: the session before is gone, and what it left undelivered is known
+   * from here on.
    */
-  async #untilRoom(): Promise<void> {
-    const { stallTimeoutMs } = this.#limits;
-    let callOff = () => {};
-    const watch = (takenBefore: number) => {
-      if (stallTimeoutMs === false) return;
-      callOff = this.#sweep.after(stallTimeoutMs, () => {
-        const { taken } = this.inbox;
-        if (taken !== takenBefore || !this.#isAsking()) watch(taken);
-        else this.#fault(new ConnectionError("SLOW_CONSUMER", "too much waits to be handled"));
-      });
-    };
-    watch(this.inbox.taken);
-    await this.inbox.changes.until(() => !this.#isOverfull());
-    callOff();
+  renew(agreement: Agreement, reason: string): Undelivered {
+    const { id, token, wire, peerLimits } = agreement;
+    const error = new ConnectionError("SESSION_LOST", reason);
+    this.#undelivered = this.#outbox.end(error, {
+      token,
+      maxPacketBytes: peerLimits.maxPacketBytes,
+    });
+    this.#session.end(error, this.#newDelivery(agreement));
+    this.#id = id;
+    this.#token = token;
+    this.#state = "open";
+    this.#attach(wire);
+    return this.#undelivered;
   }
 
+  #newDelivery({ hasSession, peerLimits }: Agreement): Delivery | undefined {
+    const { limits, budget } = this.#parts;
+    return hasSession ? beginDelivery(limits, peerLimits, budget) : undefined;
+  }
+
+  #attach(wire: Wire): void {
+    const { sweep, limits } = this.#parts;
+    const { delivery } = this.#session;
+    if (wire !== this.#wire) {
+      this.#earlierBytesReceived += this.#wire.bytesRead;
+      this.#earlierBytesSent += this.#wire.bytesWritten;
+      this.#wire = wire;
+    }
+    // Each side said in the handshake how far it is.
+    delivery?.arrivals.takeAck();
+    this.#outbox.attach(wire);
+    if (delivery) {
+      this.#pulse = new Pulse({
+        sweep,
+        limits,
+        wire,
+        delivery,
+        ping: () => this.#sendControl("@ping"),
+        acknowledge: () => this.#acknowledge(),
+        fault: (error) => this.#fault(error, wire),
+      });
+    }
+    wire.onFault = (error) => this.#fault(error, wire);
+    wire.closed.then(() =>
+      this.#fault(new ConnectionError("CONNECTION_LOST", "the socket was closed"), wire)
+    );
+    new ReadLoop({
+      wire,
+      sweep,
+      limits,
+      inbox: this.inbox,
+      session: this.#session,
+      isCurrent: () => this.#isCurrent(wire),
+      receive: (line) => this.#receive(line),
+      batchEnded: () => this.#pulse?.check(),
+      inputEnded: () => this.#inputEnded(wire),
+      fault: (error) => this.#fault(error, wire),
+    }).run();
+  }
+
+  #isCurrent(wire: Wire): boolean {
+    return wire === this.#wire && this.#state !== "detached" && !this.#isEnding();
+  }
+
+  /** Lets go of the wire. What was said over it is no longer heard. */
+  #release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number | false): void {
+    const wire = this.#wire;
+    this.#pulse?.end();
+    this.#pulse = undefined;
+    // Where it ends in order, all that was queued may still arrive.
+    this.#outbox.detach(manner === "at once" ? wire.bytesOffered : Infinity);
+    if (manner === "at once") wire.abort();
+    const line = manner === "goodbye"
+      ? encodeControl("@close", {
+        code: info.code,
+        reason: info.reason.slice(0, MAX_REASON_LENGTH),
+      })
+      : undefined;
+    const released = wire.end(line, flushTimeoutMs === false ? undefined : flushTimeoutMs);
+    this.#releasing.add(released);
+    released.then(() => this.#releasing.delete(released));
+  }
+
+  #detach(info: CloseInfo, manner: Manner): void {
+    this.#state = "detached";
+    this.#release(info, manner, 0);
+    for (const { reject } of this.#session.pings.takeAll()) reject(toError(info));
+    log.info("{id} is detached: {code}: {reason}", { id: this.#id, ...info });
+    this.#parts.onDetach?.(info);
+  }
+
+  // Receiving
+
   #receive(line: string): void {
+    const fields = parseLine(line, this.#parts.limits);
     let packet: ReceivedPacket;
     try {
-      packet = decodePacket(line, this.#limits);
+      packet = checkPacket(fields);
     } catch (error) {
-      if (error instanceof ProtocolError && error.recoverable) return this.#refuse(error);
-      throw error;
+      if (!(error instanceof ProtocolError)) throw error;
+      // It uses up its number all the same.
+      if (this.#deliver(fields.seq, fields.ack)) {
+        this.#session.delivery?.arrivals.pass(line.length);
+        this.#refuse(error);
+      }
+      return;
     }
     this.#packetsReceived++;
     if (packet.token !== null && packet.token !== this.#token) {
       throw new ProtocolError("BAD_TOKEN", "the packet bears a token of another connection");
     }
-    if (packet.isOfSession) {
-      throw new ProtocolError(
-        "PROTOCOL_ERROR",
-        "seq and ack belong to a session, and there is none",
-      );
+    if (!this.#deliver(fields.seq, fields.ack)) {
+      this.#ignored++;
+      return;
     }
+    // What has no number is none of the session's concern.
+    const arrivals = fields.seq === undefined ? undefined : this.#session.delivery?.arrivals;
+    if (packet.replyTo === undefined && !packet.action.startsWith("@")) {
+      this.#accept(packet, line.length, arrivals);
+      return;
+    }
+    arrivals?.pass(line.length);
     if (packet.replyTo !== undefined) this.#settle(packet, packet.replyTo);
-    else if (packet.action.startsWith("@")) this.#control(packet);
-    else this.#accept(packet, line.length);
+    else this.#control(packet);
+  }
+
+  /** Takes in what a packet says of delivery. `false` if it came before. */
+  #deliver(seq: unknown, ack: unknown): boolean {
+    const isNew = this.#session.receive(seq, ack);
+    if (ack !== undefined) this.#acknowledged();
+    return isNew;
+  }
+
+  /** The window may have room again. */
+  #acknowledged(): void {
+    this.#outbox.admit();
+    this.#pulse?.checkWindow({ isProgress: true });
+    if (this.#state === "draining") this.inbox.changes.notify();
+  }
+
+  #handOver(packet: ReceivedPacket): void {
+    const { delivery } = this.#session;
+    if (!delivery) return;
+    delivery.arrivals.handOver(packet);
+    this.#pulse?.check();
+  }
+
+  #acknowledge(): void {
+    const { delivery } = this.#session;
+    if (delivery) this.#sendControl("@ack", undefined, delivery.arrivals.takeAck());
   }
 
   /** The packet is refused, the connection kept. */
@@ -281,17 +451,26 @@ export class Conversation {
   #control({ action, data }: ReceivedPacket): void {
     switch (action) {
       case "@ping":
-        this.#sendControl("@pong", data);
+        this.#sendControl("@pong", data, this.#session.delivery?.arrivals.takeAck());
         return;
       case "@pong": {
         const settler = this.#session.pings.take(data as number);
         if (settler) settler.resolve();
-        else this.#ignored++;
+        // Those without a number were sent for their acknowledgement, or as a sign of life.
+        else if (data !== null) this.#ignored++;
         return;
       }
-      case "@close":
-        this.#end(closeInfoOf(data), "quietly");
+      case "@ack":
         return;
+      case "@goaway":
+        this.#goAway(data);
+        return;
+      case "@close": {
+        const info = closeInfoOf(data);
+        if (this.#canDetach(info.code)) this.#detach(info, "quietly");
+        else this.#end(info, "quietly");
+        return;
+      }
       case "@error":
         this.#ignored++;
         log.warn("{id}: the peer refused a packet: {error}", {
@@ -307,48 +486,104 @@ export class Conversation {
     }
   }
 
-  #accept(packet: ReceivedPacket, bytes: number): void {
-    const { id } = packet;
-    if (id === undefined) {
-      if (this.#state === "draining") {
-        this.#ignored++;
-        return;
-      }
-    } else {
-      if (!this.#session.beginAnswer(id, packet)) {
-        this.#refuse(new ProtocolError("BAD_PACKET", `request ${id} is still being answered`));
-        return;
-      }
-      if (this.#state === "draining") {
-        this.#replies.refuse(packet, { code: "GOING_AWAY", message: "this side is shutting down" });
-        return;
-      }
-      if (this.inbox.isFull || this.#session.answering > this.#limits.maxInFlight) {
-        this.#replies.refuse(packet, { code: "OVERLOADED", message: "too many requests at once" });
-        return;
-      }
+  #goAway(data: unknown): void {
+    const { onGoAway } = this.#parts;
+    if (!onGoAway || !this.hasSession) {
+      this.#ignored++;
+      return;
     }
+    this.#outbox.hold();
+    const { retryAfterMs } = (data ?? {}) as { retryAfterMs?: unknown };
+    onGoAway(typeof retryAfterMs === "number" && retryAfterMs >= 0 ? retryAfterMs : 0);
+  }
+
+  #accept(packet: ReceivedPacket, bytes: number, arrivals: Arrivals | undefined): void {
+    const { id } = packet;
+    if (id === undefined && this.#state === "draining") {
+      // It is never handed over, and whoever sent it is not told that it was.
+      arrivals?.hold(packet, bytes);
+      this.#ignored++;
+      return;
+    }
+    const refuse = id === undefined ? undefined : this.#whyNot(packet, id);
+    if (refuse) {
+      arrivals?.pass(bytes);
+      return refuse();
+    }
+    arrivals?.hold(packet, bytes);
     this.inbox.push(packet, bytes);
   }
 
-  /** The peer has ended its side. It may still read what it asked for. */
-  async #inputEnded(): Promise<void> {
-    if (this.#isEnding()) return;
+  /** How a request is refused that cannot be handled, if that is so. */
+  #whyNot(packet: ReceivedPacket, id: number): (() => void) | undefined {
+    if (!this.#session.beginAnswer(id, packet)) {
+      const message = `request ${id} is still being answered`;
+      return () => this.#refuse(new ProtocolError("BAD_PACKET", message));
+    }
+    if (this.#state === "draining") {
+      const message = "this side is shutting down";
+      return () => this.#replies.refuse(packet, { code: "GOING_AWAY", message });
+    }
+    if (this.inbox.isFull || this.#session.answering > this.#parts.limits.maxInFlight) {
+      const message = "too many requests at once";
+      return () => this.#replies.refuse(packet, { code: "OVERLOADED", message });
+    }
+  }
+
+  /** The peer has ended its side. A plain one may still read what it asked for. */
+  async #inputEnded(wire: Wire): Promise<void> {
+    if (!this.#isCurrent(wire)) return;
+    if (this.#canDetach(INPUT_ENDED.code)) return this.#detach(INPUT_ENDED, "quietly");
     const { requests, pings } = this.#session;
     for (const { reject } of [...requests.takeAll(), ...pings.takeAll()]) {
       reject(toError(INPUT_ENDED));
     }
-    await this.#drain(this.#limits.drainTimeoutMs);
+    if (!this.hasSession) await this.#drain(this.#parts.limits.drainTimeoutMs);
     this.#end(INPUT_ENDED, "quietly");
   }
 
   // Sending
 
   /** Sends a packet whose sender may wait. See {@linkcode Connection.sendPacket}. */
-  send(head: string): Promise<void> {
-    const error = this.ended ?? this.#outbox.send(head);
-    if (error) return rejected(error);
-    return this.#wire.isCongested ? harmless(this.#room()) : DONE;
+  send(head: string, { delivered, signal }: SendOptions = {}): Promise<void> {
+    if (this.ended) return rejected(this.ended);
+    if (delivered && !this.hasSession) return rejected(noSession());
+    if (signal?.aborted) return rejected(signal.reason);
+    const entered = this.#outbox.send(head, signal);
+    this.#pulse?.checkWindow();
+    if (delivered) {
+      const arrived = (entered ?? DONE).then(() => this.delivered());
+      return harmless(signal ? abortable(arrived, signal) : arrived);
+    }
+    if (entered) return harmless(entered);
+    return this.#state === "open" && this.#wire.isCongested ? harmless(this.#room()) : DONE;
+  }
+
+  /** Sends one that may be lost. Returns why it cannot be sent at all, if that is so. */
+  sendVolatile(head: string, terms: VolatileTerms): PnetworkError | undefined {
+    return this.ended ?? this.#orFault(this.#outbox.sendVolatile(head, terms));
+  }
+
+  /** Resolves when the peer has handed over all that was sent so far. */
+  delivered(): Promise<void> {
+    if (this.ended) return rejected(this.ended);
+    if (!this.hasSession) return rejected(noSession());
+    return harmless(this.#delivered());
+  }
+
+  async #delivered(): Promise<void> {
+    await this.#outbox.entered();
+    const { delivery } = this.#session;
+    if (!delivery) throw this.ended ?? noSession();
+    if (!delivery.window.isSettled && !this.#pingsAfterTurn) {
+      // So that the acknowledgement need not wait for its time. One is enough for all of a turn.
+      this.#pingsAfterTurn = true;
+      queueMicrotask(() => {
+        this.#pingsAfterTurn = false;
+        this.#sendControl("@ping");
+      });
+    }
+    await delivery.window.whenDelivered();
   }
 
   /** Answers a request. `false` if the packet is none, or has been answered. */
@@ -358,20 +593,23 @@ export class Conversation {
 
   /** Sends one that never waits. Returns why this peer does not get it, if it does not. */
   sendNow(head: string): PnetworkError | undefined {
-    return this.#mustSend(head);
+    return this.ended ?? this.#sent(this.#outbox.broadcast(head));
   }
 
   /** Asks for a reply. See {@linkcode Connection.request}. */
   request(head: string, options: RequestOptions = {}): Promise<unknown> {
     const { requests } = this.#session;
-    const ask = () =>
-      this.#questions.ask(requests, options, (id) => this.#outbox.send(head, { id }));
-    return this.#ask(ask);
+    return this.#ask(() =>
+      this.#questions.ask(requests, options, (id) => this.#sent(this.#outbox.request(head, id)))
+    );
   }
 
   /** Asks for a pong. See {@linkcode Connection.ping}. */
   ping(options: RequestOptions): Promise<void> {
     const { pings } = this.#session;
+    if (this.#state === "detached") {
+      return rejected(new ConnectionError("CONNECTION_LOST", "nobody is there at the moment"));
+    }
     return this.#ask(() =>
       this.#questions.ask(pings, options, (id) => this.#sendControl("@ping", id))
     );
@@ -379,27 +617,28 @@ export class Conversation {
 
   #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (this.ended) return rejected(this.ended);
-    if (this.#wire.inputEnded) return rejected(toError(INPUT_ENDED));
+    if (!this.hasSession && this.#wire.inputEnded) return rejected(toError(INPUT_ENDED));
     const answer = ask();
     // What was sent and not read yet may hold it.
     this.inbox.changes.notify();
     return answer;
   }
 
-  /** Sends what must go out: a peer that does not take it is too slow to go on with. */
-  #mustSend(head: string, stamp: { replyTo?: number } = {}): PnetworkError | undefined {
-    if (this.ended) return this.ended;
-    return this.#orFault(this.#outbox.mustSend(head, stamp));
+  #sendControl(action: `@${string}`, data?: unknown, ack?: number): PnetworkError | undefined {
+    return this.ended ?? this.#orFault(this.#outbox.sendControl(action, data, ack));
   }
 
-  #sendControl(action: `@${string}`, data: unknown): PnetworkError | undefined {
-    if (this.ended) return this.ended;
-    return this.#orFault(this.#outbox.sendControl(action, data));
+  #sent(error: PnetworkError | undefined): PnetworkError | undefined {
+    this.#pulse?.checkWindow();
+    return this.#orFault(error);
   }
 
+  /** A peer that does not take what must go out is too slow to go on with. */
   #orFault(error: PnetworkError | undefined): PnetworkError | undefined {
-    if (error?.code === "SLOW_CONSUMER") this.#fault(error);
-    return error;
+    if (error?.code !== "SLOW_CONSUMER") return error;
+    this.#fault(error, this.#wire);
+    // What the session keeps is not lost to it.
+    return this.ended ? error : undefined;
   }
 
   async #room(): Promise<void> {
@@ -413,8 +652,13 @@ export class Conversation {
     return this.#state === "closing" || this.#state === "closed";
   }
 
-  #fault(error: unknown): void {
-    if (this.#isEnding()) return;
+  /** Whether the session goes on after such an end of its wire. */
+  #canDetach(code: string): boolean {
+    return this.hasSession && this.#state === "open" && RESUMABLE.has(code);
+  }
+
+  #fault(error: unknown, wire: Wire): void {
+    if (!this.#isCurrent(wire)) return;
     if (!(error instanceof PnetworkError)) {
       log.error("{id}: {error}", { id: this.#id, error });
       this.#end({ code: "CONNECTION_LOST", reason: "an unexpected error" }, "at once");
@@ -422,9 +666,15 @@ export class Conversation {
     }
     const { code, message: reason } = error;
     log.info("{id}: {code}: {reason}", { id: this.#id, code, reason });
-    const isDeaf = code === "SLOW_CONSUMER" && this.#wire.isCongested;
-    const canHear = code !== "CONNECTION_LOST" && !isDeaf;
-    this.#end({ code, reason }, canHear ? "goodbye" : "at once");
+    const isDeaf = code === "SLOW_CONSUMER" && wire.isCongested;
+    const manner = code !== "CONNECTION_LOST" && !isDeaf ? "goodbye" : "at once";
+    if (this.#canDetach(code)) this.#detach({ code, reason }, manner);
+    else this.#end({ code, reason }, manner);
+  }
+
+  /** Asks the peer to start nothing new here, and to come back after so many milliseconds. */
+  askToGo(retryAfterMs: number): void {
+    if (this.hasSession) this.#sendControl("@goaway", { retryAfterMs });
   }
 
   /** Ends it in order: nothing new is handled, and what was sent still arrives. */
@@ -436,39 +686,46 @@ export class Conversation {
     await this.closed;
   }
 
-  /** Lets running handlers finish, and the replies go out that the peer waits for. */
+  /** Lets running handlers finish, the replies go out that the peer waits for, and all of it arrive. */
   async #drain(timeoutMs: number | false): Promise<void> {
-    if (this.#isEnding()) return;
+    if (this.#isEnding() || this.#state === "detached") return;
     this.#state = "draining";
     let isOver = false;
-    const callOff = timeoutMs === false ? () => {} : this.#sweep.after(timeoutMs, () => {
+    const callOff = timeoutMs === false ? () => {} : this.#parts.sweep.after(timeoutMs, () => {
       isOver = true;
       this.inbox.changes.notify();
     });
+    const isStopped = () => isOver || this.#isEnding();
     const isDone = () => this.inbox.isIdle && this.#session.answering === 0;
-    await this.inbox.changes.until(() => isDone() || isOver || this.#isEnding());
+    await this.inbox.changes.until(() => isDone() || isStopped());
+    const { window } = this.#session.delivery ?? {};
+    if (window && !window.isSettled && !isStopped()) {
+      this.#sendControl("@ping");
+      await this.inbox.changes.until(() => window.isSettled || isStopped());
+    }
     callOff();
   }
 
   #end(info: CloseInfo, manner: Manner, flushTimeoutMs?: number | false): void {
     if (this.#isEnding()) return;
+    const wasDetached = this.#state === "detached";
     this.#state = "closing";
     this.#info = info;
-    this.#questions.end(toError(info));
+    const error = toError(info);
+    if (!wasDetached) this.#release(info, manner, flushTimeoutMs);
+    this.#undelivered = this.#outbox.end(error);
+    this.#questions.end(error);
     this.inbox.close();
-    this.#onEnd(info);
-    const ended = () => {
+    this.#parts.onEnd(info);
+    Promise.all(this.#releasing).then(() => {
       this.#state = "closed";
       this.#closed.resolve(info);
-    };
-    if (manner === "at once") this.#wire.abort();
-    const line = manner === "goodbye"
-      ? encodeControl("@close", {
-        code: info.code,
-        reason: info.reason.slice(0, MAX_REASON_LENGTH),
-      })
-      : undefined;
-    this.#wire.end(line, flushTimeoutMs === false ? undefined : flushTimeoutMs).then(ended);
+    });
+  }
+
+  /** Ends it at once, whatever is under way. */
+  abandon(info: CloseInfo): void {
+    this.#end(info, "goodbye", 0);
   }
 }
 
@@ -479,6 +736,10 @@ function closeInfoOf(data: unknown): CloseInfo {
     code: typeof code === "string" && /^[A-Z_]{1,64}$/.test(code) ? code : "CLOSED",
     reason: typeof reason === "string" ? sanitize(reason, MAX_REASON_LENGTH) : "no reason given",
   };
+}
+
+function noSession(): ConnectionError {
+  return new ConnectionError("NO_SESSION", "without a session nothing is acknowledged");
 }
 
 /** What those are told who still wait for something. */

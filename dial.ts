@@ -6,7 +6,7 @@
 
 import { abortable } from "./abortable.ts";
 import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
-import { readWelcome, type Welcome } from "./handshake.ts";
+import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
 import { encodeControl } from "./packet.ts";
 import type { Sweep } from "./sweep.ts";
@@ -21,8 +21,8 @@ export interface DialParts {
   limits: ResolvedClientLimits;
   /** What watches the times. */
   sweep: Sweep;
-  /** Makes the first line, as late as can be. */
-  hello: () => string;
+  /** What to ask for: looked up as late as can be. */
+  hello: () => Hello;
   /** Calls it off. */
   signal: AbortSignal;
 }
@@ -61,8 +61,9 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
     sweep,
   });
   try {
-    wire.write(hello());
-    const welcome = await abortable(readWelcome(wire), signal);
+    const asked = hello();
+    wire.write(encodeHello(asked));
+    const welcome = await abortable(readWelcome(wire, asked.resume), signal);
     if (welcome instanceof PnetworkError) {
       await wire.end();
       throw welcome;

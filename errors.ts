@@ -15,8 +15,11 @@ export const ERROR_CODES = {
     "CONNECTION_LOST",
     "CLOSED",
     "GOING_AWAY",
+    "TAKEN_OVER",
     "HEARTBEAT_TIMEOUT",
     "SLOW_CONSUMER",
+    "SESSION_LOST",
+    "NO_SESSION",
   ],
   ProtocolError: [
     "PACKET_TOO_LARGE",

@@ -38,15 +38,40 @@ export interface Handshake {
   signal: AbortSignal;
 }
 
+/** What one side tells the other of its limits. */
+export interface PeerLimits {
+  /** The longest packet that it accepts, in bytes. */
+  maxPacketBytes: number;
+  /** How many packets it may leave unacknowledged. */
+  replayPackets: number;
+  /** How many bytes. */
+  replayBytes: number;
+}
+
+/** The session that a client wants to go on with. */
+export interface Resume {
+  /** Its token. */
+  token: string;
+  /** The epoch of the server that granted it. */
+  epoch: string;
+  /** Up to which number the client has handed everything over. */
+  ack: number;
+}
+
 /** What a client asks for. */
 export interface Hello {
   /** See {@linkcode Handshake.auth}. */
   auth: unknown;
-  /** The longest packet that it accepts, in bytes. */
-  maxPacketBytes: number;
-  /** Whether it asks to go on with an earlier session. */
-  wantsResume: boolean;
+  /** Its limits. */
+  limits: PeerLimits;
+  /** Whether it asks for a session. */
+  wantsSession: boolean;
+  /** Which session it comes back to. */
+  resume: Resume | undefined;
 }
+
+/** Why a session could not go on: the server is another one, too much is missing, or it has ended. */
+export type LossReason = "restarted" | "overflow" | "expired";
 
 /** What a server grants. */
 export interface Welcome {
@@ -54,14 +79,22 @@ export interface Welcome {
   id: string;
   /** Its secret. */
   token: string;
-  /** The longest packet that the server accepts, in bytes. */
-  maxPacketBytes: number;
+  /** Its limits. */
+  limits: PeerLimits;
+  /** Names the server's run: no session outlives it. `undefined` where there is no session. */
+  epoch: string | undefined;
+  /** Where a session goes on: up to which number the server has handed everything over. */
+  ack: number | undefined;
+  /** Where a session was asked for that does not go on: why not. */
+  reason: LossReason | undefined;
 }
 
 /** The client's first line. */
-export function encodeHello(auth: unknown, maxPacketBytes: number): string {
-  const data: Record<string, unknown> = { version: PROTOCOL_VERSION, limits: { maxPacketBytes } };
+export function encodeHello({ auth, limits, wantsSession, resume }: Hello): string {
+  const data: Record<string, unknown> = { version: PROTOCOL_VERSION, limits: limitsOf(limits) };
   if (auth !== undefined) data.auth = auth;
+  if (wantsSession) data.session = true;
+  if (resume) data.resume = resume;
   return stamp(data, null);
 }
 
@@ -81,25 +114,29 @@ export async function readHello(wire: Wire): Promise<Hello | undefined> {
   if (data.version !== PROTOCOL_VERSION) {
     throw new ProtocolError("VERSION_UNSUPPORTED", `this side speaks version ${PROTOCOL_VERSION}`);
   }
+  const { auth = null, session = false, resume } = data;
+  if (typeof session !== "boolean") throw malformed("session must be a boolean");
   return {
-    auth: data.auth ?? null,
-    maxPacketBytes: peerMaxPacketBytes(data.limits),
-    wantsResume: data.resume !== undefined,
+    auth,
+    limits: readLimits(data.limits),
+    wantsSession: session || resume !== undefined,
+    resume: resume === undefined ? undefined : readResume(resume),
   };
 }
 
-/** The server's answer to a client that is registered. There are no sessions yet, and it says so. */
-export function encodeWelcome(hello: Hello, { id, token, maxPacketBytes }: Welcome): string {
+/** The server's answer to a client that is registered. */
+export function encodeWelcome({ id, token, limits, epoch, ack, reason }: Welcome): string {
   const data: Record<string, unknown> = {
     status: "success",
     version: PROTOCOL_VERSION,
     id,
-    session: false,
-    resumed: false,
-    limits: { maxPacketBytes },
+    session: epoch !== undefined,
+    resumed: ack !== undefined,
   };
-  // No token is remembered beyond its connection: to whoever comes back with one, it has expired.
-  if (hello.wantsResume) data.reason = "expired";
+  if (reason !== undefined) data.reason = reason;
+  if (ack !== undefined) data.ack = ack;
+  if (epoch !== undefined) data.epoch = epoch;
+  data.limits = limitsOf(limits);
   return stamp(data, token);
 }
 
@@ -112,10 +149,12 @@ export function encodeRefusal({ code, message }: PnetworkError): string {
 /**
  * Waits for the server's answer.
  *
+ * @param wire The socket.
+ * @param resume What was asked for: a server grants nothing else.
  * @returns What it grants, or why it does not.
  * @throws {PnetworkError} What is wrong with its answer.
  */
-export async function readWelcome(wire: Wire): Promise<Welcome | PnetworkError> {
+export async function readWelcome(wire: Wire, resume?: Resume): Promise<Welcome | PnetworkError> {
   const packet = await readPacket(wire);
   if (!packet) {
     throw new ConnectionError("CONNECTION_LOST", "the server left without answering the handshake");
@@ -140,7 +179,33 @@ export async function readWelcome(wire: Wire): Promise<Welcome | PnetworkError> 
   const { token } = packet;
   if (typeof id !== "string" || !isUuid(id)) throw malformed("id must be a UUID");
   if (token === null || !isUuidV4(token)) throw malformed("token must be a UUID of version 4");
-  return { id, token, maxPacketBytes: peerMaxPacketBytes(data.limits) };
+  return { id, token, limits: readLimits(data.limits), ...readVerdict(data, token, resume) };
+}
+
+/** What became of the session that was asked for. */
+function readVerdict(
+  data: Record<string, unknown>,
+  token: string,
+  resume: Resume | undefined,
+): Pick<Welcome, "epoch" | "ack" | "reason"> {
+  const { session = false, resumed = false, epoch, ack, reason } = data;
+  if (typeof session !== "boolean" || typeof resumed !== "boolean") {
+    throw malformed("session and resumed must be booleans");
+  }
+  if (session && !isEpoch(epoch)) throw malformed("epoch must be a string of 1 to 64 characters");
+  const granted = session ? epoch as string : undefined;
+  if (!resumed) {
+    if (!resume) return { epoch: granted, ack: undefined, reason: undefined };
+    // Whatever else a server may say of it, the session is gone.
+    const isKnown = reason === "restarted" || reason === "overflow";
+    return { epoch: granted, ack: undefined, reason: isKnown ? reason : "expired" };
+  }
+  if (!resume) throw malformed("resumed, and nothing was to be");
+  if (!session || token !== resume.token || epoch !== resume.epoch) {
+    throw malformed("another session was resumed than was asked for");
+  }
+  if (!isCount(ack)) throw malformed("ack must be an integer from 0");
+  return { epoch: granted, ack, reason: undefined };
 }
 
 /** A code that this side does not know says no more than that the server refused. */
@@ -149,23 +214,52 @@ function refusalFromData(data: ErrorData): PnetworkError {
   return error instanceof RequestError ? new HandshakeError("REFUSED", error.message) : error;
 }
 
+function readResume(value: unknown): Resume {
+  const { token, epoch, ack } = asObject(value);
+  if (typeof token !== "string") throw malformed("resume.token must be a string");
+  if (!isEpoch(epoch)) throw malformed("resume.epoch must be a string of 1 to 64 characters");
+  if (!isCount(ack)) throw malformed("resume.ack must be an integer from 0");
+  return { token, epoch, ack };
+}
+
+function readLimits(value: unknown): PeerLimits {
+  const limits = value === undefined ? {} : asObject(value);
+  const read = (name: keyof PeerLimits, min: number): number => {
+    const limit = limits[name];
+    if (limit === undefined) return DEFAULTS[name];
+    if (!Number.isSafeInteger(limit) || (limit as number) < min) {
+      throw malformed(`limits.${name} must be an integer from ${min}`);
+    }
+    return limit as number;
+  };
+  return {
+    maxPacketBytes: read("maxPacketBytes", MIN_PACKET_BYTES),
+    replayPackets: read("replayPackets", 1),
+    replayBytes: read("replayBytes", 1),
+  };
+}
+
+/** What of its limits one side tells. */
+function limitsOf({ maxPacketBytes, replayPackets, replayBytes }: PeerLimits): PeerLimits {
+  return { maxPacketBytes, replayPackets, replayBytes };
+}
+
+function isEpoch(value: unknown): value is string {
+  return typeof value === "string" && value.length >= 1 && value.length <= 64;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
 async function readPacket(wire: Wire): Promise<ReceivedPacket | undefined> {
   const line = await wire.readLine();
   return line === undefined ? undefined : decodePacket(line);
 }
 
-function peerMaxPacketBytes(limits: unknown): number {
-  if (limits === undefined) return DEFAULTS.maxPacketBytes;
-  const { maxPacketBytes = DEFAULTS.maxPacketBytes } = asObject(limits);
-  if (!Number.isSafeInteger(maxPacketBytes) || Number(maxPacketBytes) < MIN_PACKET_BYTES) {
-    throw malformed(`limits.maxPacketBytes must be an integer from ${MIN_PACKET_BYTES}`);
-  }
-  return Number(maxPacketBytes);
-}
-
 function asObject(value: unknown): Record<string, unknown> {
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw malformed("data and limits must be objects");
+    throw malformed("data, limits and resume must be objects");
   }
   return value as Record<string, unknown>;
 }

@@ -13,8 +13,10 @@ import { Queue } from "./queue.ts";
 export interface Receiver {
   /** Finds what runs a packet. Where it is a promise, later packets wait for it. */
   prepare(packet: ReceivedPacket): Run | Promise<Run>;
-  /** Runs it. */
-  run(run: Run): unknown;
+  /** Runs it: the packet is handed over. */
+  run(run: Run, packet: ReceivedPacket): unknown;
+  /** A `for await` has taken it: the packet is handed over. */
+  taken(packet: ReceivedPacket): void;
   /** It came to this. */
   succeeded(packet: ReceivedPacket, result: unknown): void;
   /** It failed. */
@@ -111,6 +113,7 @@ export class Inbox {
   async take(): Promise<ReceivedPacket | undefined> {
     for (;;) {
       const packet = this.#shift();
+      if (packet) this.#receiver.taken(packet);
       if (packet || this.#isClosed) return packet;
       // Others may wait as well, and only one of them gets the next.
       await this.changes.next();
@@ -174,7 +177,7 @@ export class Inbox {
   #start(packet: ReceivedPacket, run: Run): void {
     let result: unknown;
     try {
-      result = this.#receiver.run(run);
+      result = this.#receiver.run(run, packet);
       if (!isPromise(result)) {
         this.#receiver.succeeded(packet, result);
         return;

@@ -34,7 +34,8 @@ export async function runAction(
     wire: new Wire(new StreamTransport(far), { limits, sweep }),
     sweep,
     limits,
-    peerMaxPacketBytes: DEFAULTS.maxPacketBytes,
+    peerLimits: DEFAULTS,
+    hasSession: false,
     actions,
     onEnd: () => {},
   });

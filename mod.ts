@@ -35,7 +35,20 @@ export {
   type SchemaResult,
 } from "./actions.ts";
 export type { Verdict } from "./admission.ts";
-export { Client, type ClientOptions, type ConnectOptions } from "./client.ts";
+export type {
+  BroadcastOptions,
+  BroadcastOutcome,
+  BroadcastRequestOptions,
+  BroadcastResult,
+} from "./broadcasts.ts";
+export {
+  Client,
+  type ClientOptions,
+  type ClientState,
+  type ConnectOptions,
+  type RetryInfo,
+  type SessionLoss,
+} from "./client.ts";
 export {
   LineDecoder,
   type LineDecoderOptions,
@@ -62,6 +75,7 @@ export type {
   ReplyOf,
   RequestArguments,
   RequestOptions,
+  SendOptions,
   Untyped,
 } from "./contract.ts";
 export {
@@ -79,7 +93,7 @@ export {
   type RequestErrorCode,
   type RequestErrorOptions,
 } from "./errors.ts";
-export { type Handshake, PROTOCOL_VERSION } from "./handshake.ts";
+export { type Handshake, type LossReason, PROTOCOL_VERSION } from "./handshake.ts";
 export {
   type ClientLimits,
   type ConnectionLimits,
@@ -97,12 +111,7 @@ export {
   ReceivedPacket,
 } from "./packet.ts";
 export { sanitize } from "./sanitize.ts";
-export {
-  type BroadcastOptions,
-  type BroadcastResult,
-  type Group,
-  Server,
-  type ServerOptions,
-  type StartOptions,
-} from "./server.ts";
+export { type Group, Server, type ServerOptions, type StartOptions } from "./server.ts";
 export type { StreamPair } from "./transport.ts";
+export type { VolatilePolicy } from "./volatile_queue.ts";
+export type { LostPacket, Undelivered } from "./window.ts";

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { CloseOptions, SendOptions } from "./contract.ts";
+
 /**
  * Limits of one connection. Each names the attack or accident that it stops; `false` turns one off
  * where that makes sense.
@@ -55,8 +57,10 @@ export interface ConnectionLimits {
    */
   stallTimeoutMs?: number | false;
   /**
-   * How many packets may wait for a handler, or for `for await`, before reading pauses. Stops a peer
-   * that sends faster than its packets are handled.
+   * How many packets to the peer may be unacknowledged within a session, kept to be sent again after a
+   * drop: beyond it `sendPacket()` waits, and a broadcast pushes out the oldest. Without a session, how
+   * many packets of the peer may wait for a handler, or for `for await`, before reading pauses. Stops
+   * whoever sends faster than the other side handles.
    *
    * @default {1_024}
    */
@@ -67,6 +71,27 @@ export interface ConnectionLimits {
    * @default {1_048_576}
    */
   replayBytes?: number;
+  /**
+   * How many bytes of volatile packets may wait for a peer that is behind. Stops a stream of them from
+   * filling the memory: the oldest are dropped, or the peer is, as the sender's policy says.
+   *
+   * @default {262_144}
+   */
+  maxVolatileBytes?: number;
+  /**
+   * How long a peer of a session may be silent before it is asked for a sign of life, in milliseconds;
+   * a third of `deadAfterMs` at most.
+   *
+   * @default {15_000}
+   */
+  heartbeatMs?: number | false;
+  /**
+   * How long a peer of a session may be silent before its wire counts as dead, in milliseconds. Stops a
+   * peer whose network is gone, without a FIN or RST, from being waited for.
+   *
+   * @default {45_000}
+   */
+  deadAfterMs?: number | false;
   /**
    * How many handlers run at once for this peer. Beyond it an arriving request is answered
    * `OVERLOADED` and other packets wait. Stops one peer from starting work without end.
@@ -153,6 +178,34 @@ export interface ServerLimits {
    */
   maxConnectionsPerAddress?: number | false;
   /**
+   * How long a session is kept for a client whose wire dropped, in milliseconds; `false` for no
+   * sessions at all. Stops clients that never come back from being kept for ever.
+   *
+   * @default {120_000}
+   */
+  sessionTtlMs?: number | false;
+  /**
+   * How many sessions are kept without a wire; beyond it the longest detached of the address that has
+   * most of them ends. Stops a flood of clients that come and drop from filling the memory.
+   *
+   * @default {10_000}
+   */
+  maxDetached?: number;
+  /**
+   * The same for one address (IPv6: one /64). Stops one address from ending the sessions of others.
+   *
+   * @default {256}
+   */
+  maxDetachedPerAddress?: number | false;
+  /**
+   * How many bytes all clients together may have unacknowledged; beyond it the client with most of them
+   * loses its oldest, and its session can no longer be resumed without them. Stops many slow clients
+   * from filling the memory together.
+   *
+   * @default {67_108_864}
+   */
+  maxReplayBytes?: number;
+  /**
    * Whether loopback addresses are free of the limits per address. Unix sockets always are.
    *
    * @default {true}
@@ -175,6 +228,34 @@ export interface ClientLimits {
    * @default {5_000}
    */
   handshakeTimeoutMs?: number;
+  /**
+   * Whether to ask the server for a session, which outlives dropped sockets. Without one the connection
+   * ends with its socket.
+   *
+   * @default {true}
+   */
+  session?: boolean;
+  /**
+   * How long to wait before the first attempt to reconnect, at most, in milliseconds. The bound doubles
+   * with each attempt, and each wait is drawn anew from 0 to the bound, so that many clients do not come
+   * back all at once.
+   *
+   * @default {100}
+   */
+  minRetryMs?: number;
+  /**
+   * The largest such bound, in milliseconds.
+   *
+   * @default {10_000}
+   */
+  maxRetryMs?: number;
+  /**
+   * How many attempts in a row may fail before the connection ends; 0 for none at all, `false` for no
+   * bound.
+   *
+   * @default {false}
+   */
+  maxAttempts?: number | false;
 }
 
 /** Every default there is. */
@@ -189,6 +270,9 @@ export const DEFAULTS = {
   stallTimeoutMs: 10_000 as number | false,
   replayPackets: 1_024,
   replayBytes: 1_048_576,
+  maxVolatileBytes: 262_144,
+  heartbeatMs: 15_000 as number | false,
+  deadAfterMs: 45_000 as number | false,
   maxInFlight: 1_024,
   maxPendingRequests: 1_024,
   requestTimeoutMs: 30_000 as number | false,
@@ -201,7 +285,15 @@ export const DEFAULTS = {
   maxHandshakesPerAddress: 32,
   maxConnections: 10_000,
   maxConnectionsPerAddress: 256 as number | false,
+  sessionTtlMs: 120_000 as number | false,
+  maxDetached: 10_000,
+  maxDetachedPerAddress: 256 as number | false,
+  maxReplayBytes: 67_108_864,
   exemptLoopback: true,
+  session: true,
+  minRetryMs: 100,
+  maxRetryMs: 10_000,
+  maxAttempts: false as number | false,
 };
 
 /** {@linkcode ConnectionLimits} with nothing left out. */
@@ -241,6 +333,9 @@ const CONNECTION_LIMITS = [
   "stallTimeoutMs",
   "replayPackets",
   "replayBytes",
+  "maxVolatileBytes",
+  "heartbeatMs",
+  "deadAfterMs",
   "maxInFlight",
   "maxPendingRequests",
   "requestTimeoutMs",
@@ -258,10 +353,22 @@ const SERVER_LIMITS = [
   "maxHandshakesPerAddress",
   "maxConnections",
   "maxConnectionsPerAddress",
+  "sessionTtlMs",
+  "maxDetached",
+  "maxDetachedPerAddress",
+  "maxReplayBytes",
+] as const;
+
+const CLIENT_LIMITS = [
+  ...CONNECTION_LIMITS,
+  ...HANDSHAKE_LIMITS,
+  "minRetryMs",
+  "maxRetryMs",
+  "maxAttempts",
 ] as const;
 
 /** Those that may be 0. */
-const MAY_BE_ZERO = new Set<string>(["drainTimeoutMs", "maxGroups"]);
+const MAY_BE_ZERO = new Set<string>(["drainTimeoutMs", "maxGroups", "maxDetached", "maxAttempts"]);
 /** The smallest `maxPacketBytes`: any error reply must fit, its stamps included. */
 export const MIN_PACKET_BYTES = 4_096;
 /** Longer than this, a timer would fire at once. */
@@ -283,10 +390,7 @@ export function resolveServerLimits(
   options: ConnectionLimits & ServerLimits,
 ): ResolvedServerLimits {
   checkOptions(options);
-  const { exemptLoopback = DEFAULTS.exemptLoopback } = options;
-  if (typeof exemptLoopback !== "boolean") {
-    throw new TypeError(`exemptLoopback must be a boolean, got ${typeof exemptLoopback}`);
-  }
+  const exemptLoopback = checkBoolean("exemptLoopback", options.exemptLoopback);
   return { ...pick(SERVER_LIMITS, options), exemptLoopback };
 }
 
@@ -295,7 +399,8 @@ export function resolveClientLimits(
   options: ConnectionLimits & ClientLimits,
 ): ResolvedClientLimits {
   checkOptions(options);
-  return pick([...CONNECTION_LIMITS, ...HANDSHAKE_LIMITS], options);
+  const session = checkBoolean("session", options.session);
+  return { ...pick(CLIENT_LIMITS, options), session };
 }
 
 /** Where to listen or to connect. Throws like {@linkcode resolveConnectionLimits}. */
@@ -350,6 +455,35 @@ export function checkTimeout(name: string, value: number | false): number | fals
   return value;
 }
 
+/** Checks how something is to end. */
+export function checkCloseOptions(options: CloseOptions): CloseOptions {
+  checkOptions(options);
+  const { reason, drainTimeoutMs } = options;
+  if (reason !== undefined && typeof reason !== "string") {
+    throw new TypeError(`reason must be a string, got ${typeof reason}`);
+  }
+  if (drainTimeoutMs !== undefined) checkTimeout("drainTimeoutMs", drainTimeoutMs);
+  return options;
+}
+
+/** Checks how a packet is to be sent. */
+export function checkSendOptions(options: SendOptions): SendOptions {
+  checkOptions(options);
+  const { delivered, volatile, signal } = options;
+  for (const [name, value] of Object.entries({ delivered, volatile })) {
+    if (value !== undefined && typeof value !== "boolean") {
+      throw new TypeError(`${name} must be a boolean, got ${typeof value}`);
+    }
+  }
+  if (delivered && volatile) {
+    throw new TypeError(
+      "delivered and volatile exclude each other: what may be lost is not waited for",
+    );
+  }
+  checkSignal(signal);
+  return options;
+}
+
 /** Checks that options are an object. */
 export function checkOptions(options: unknown): void {
   if (options === null || typeof options !== "object") {
@@ -365,6 +499,14 @@ function pick<Name extends keyof typeof DEFAULTS>(
 ): Pick<typeof DEFAULTS, Name> {
   const entries = names.map((name) => [name, checkLimit(name, options[name])]);
   return Object.fromEntries(entries);
+}
+
+function checkBoolean(name: "exemptLoopback" | "session", value: unknown): boolean {
+  if (value === undefined) return DEFAULTS[name];
+  if (typeof value !== "boolean") {
+    throw new TypeError(`${name} must be a boolean, got ${typeof value}`);
+  }
+  return value;
 }
 
 function checkLimit(name: keyof typeof DEFAULTS, value: unknown): unknown {
@@ -390,6 +532,11 @@ const CAN_BE_OFF = new Set<string>([
   "stallTimeoutMs",
   "requestTimeoutMs",
   "maxConnectionsPerAddress",
+  "heartbeatMs",
+  "deadAfterMs",
+  "sessionTtlMs",
+  "maxDetachedPerAddress",
+  "maxAttempts",
 ]);
 
 function shown(value: unknown): string {

@@ -5,33 +5,65 @@
  */
 
 import { ConnectionError, type PnetworkError, ProtocolError, RequestError } from "./errors.ts";
-import { encodeControl, encodeTail, type Stamp } from "./packet.ts";
+import { encodeControl, encodeTail, type Stamp, utf8Length } from "./packet.ts";
+import { Queue } from "./queue.ts";
+import type { Delivery, Session } from "./session.ts";
+import { VolatileQueue, type VolatileTerms } from "./volatile_queue.ts";
+import { type Entry, lostPacket, type Undelivered } from "./window.ts";
 import type { Wire } from "./wire.ts";
 
-/** What an outbox is given besides its wire. */
-export interface OutboxOptions {
+/** What an outbox is told of the peer. */
+export interface Recipient {
   /** The token of the connection. */
   token: string | null;
   /** The longest packet that the peer accepts, in bytes. */
-  peerMaxPacketBytes: number;
+  maxPacketBytes: number;
+}
+
+/** What an outbox is held to. */
+export interface OutboxLimits {
   /** How many bytes may wait to be written. */
   maxBufferedBytes: number;
+  /** How many bytes of volatile packets may wait for a peer that is behind. */
+  maxVolatileBytes: number;
+}
+
+/** A packet that has no number yet. */
+interface Waiting {
+  head: string;
+  bytes: number;
+  stamp: Partial<Stamp>;
+  entered: PromiseWithResolvers<void>;
+  isCalledOff: boolean;
 }
 
 /** Kept for the fields that a sender adds to a packet after it was measured. */
 const TAIL_BYTES = 256;
 
-const encoder = new TextEncoder();
-
 /** The sending half of a connection. */
 export class Outbox {
-  readonly #wire: Wire;
-  readonly #options: OutboxOptions;
+  readonly #session: Session<unknown>;
+  readonly #limits: OutboxLimits;
+  #recipient: Recipient;
+  #wire: Wire | undefined;
+  /** Those that wait for room in the window, or for the next server. */
+  readonly #waiting = new Queue<Waiting>();
+  readonly #volatile: VolatileQueue;
+  #lastWaiting: Waiting | undefined;
+  #waitingBytes = 0;
+  #isOnHold = false;
   #packetsSent = 0;
 
-  constructor(wire: Wire, options: OutboxOptions) {
-    this.#wire = wire;
-    this.#options = options;
+  /**
+   * @param session Which packets are numbered, and kept until they are acknowledged.
+   * @param recipient What the peer is known by.
+   * @param limits What may wait.
+   */
+  constructor(session: Session<unknown>, recipient: Recipient, limits: OutboxLimits) {
+    this.#session = session;
+    this.#recipient = recipient;
+    this.#limits = limits;
+    this.#volatile = new VolatileQueue(limits.maxVolatileBytes);
   }
 
   /** How many packets went out. */
@@ -39,70 +71,291 @@ export class Outbox {
     return this.#packetsSent;
   }
 
-  /**
-   * Sends one packet whose sender can be told that there is no room.
-   *
-   * @param head What `encodeHead` made.
-   * @returns Why it was not sent, if it was not: `PACKET_TOO_LARGE` or `OVERLOADED`.
-   */
-  send(head: string, stamp: Partial<Stamp> = {}): PnetworkError | undefined {
-    if (!this.#fits(head)) return this.#tooLarge();
-    const line = this.#stamp(head, stamp);
-    if (!this.#hasRoomFor(line)) {
-      const { maxBufferedBytes } = this.#options;
-      return new RequestError("OVERLOADED", `${maxBufferedBytes} bytes wait to be written`);
-    }
-    this.#write(line);
+  /** How many volatile packets were dropped. */
+  get dropped(): number {
+    return this.#volatile.dropped;
+  }
+
+  /** How many bytes wait to be written, or for a wire. */
+  get buffered(): number {
+    const kept = this.#wire ? this.#wire.buffered : this.#session.delivery?.window.bytes ?? 0;
+    return kept + this.#waitingBytes;
+  }
+
+  /** Whether nothing waits, and all that can be acknowledged was. */
+  get isSettled(): boolean {
+    return this.buffered === 0 && (this.#session.delivery?.window.isSettled ?? true);
+  }
+
+  /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
+  attach(wire: Wire): void {
+    this.#wire = wire;
+    this.#isOnHold = false;
+    for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
+    this.admit();
+  }
+
+  /** The wire has ended. @param offered How many of its bytes may reach the other side. */
+  detach(offered: number): void {
+    this.#session.delivery?.window.detach(offered);
+    this.#volatile.clear();
+    this.#wire = undefined;
+  }
+
+  /** Starts nothing new on this wire: replies alone still go out. */
+  hold(): void {
+    this.#isOnHold = true;
   }
 
   /**
-   * Sends one that must go out, as replies and broadcasts must. A peer for which there is no room is
-   * too slow to go on with.
+   * The session has ended: gives up what it holds. A next one may begin.
+   *
+   * @returns What was not delivered.
+   */
+  end(error: PnetworkError, next?: Recipient): Undelivered {
+    const undelivered = this.#session.delivery?.window.end(error) ??
+      { unknown: [], unsent: [], forgotten: 0 };
+    for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) {
+      if (one.isCalledOff) continue;
+      const lost = lostPacket(one.head + "}");
+      undelivered.unsent.push(one.stamp.id === undefined ? lost : { ...lost, kind: "request" });
+      one.entered.reject(error);
+    }
+    this.#waitingBytes = 0;
+    if (next) this.#recipient = next;
+    return undelivered;
+  }
+
+  /**
+   * Sends a packet whose sender can wait: within a session, until the window has room for it.
+   *
+   * @param head What `encodeHead` made.
+   * @param signal Calls the wait off, and with it the packet.
+   * @returns `undefined` if it went out at once. Rejects with `PACKET_TOO_LARGE`, `OVERLOADED`, or the
+   * signal's reason: then it was not sent.
+   */
+  send(head: string, signal?: AbortSignal): Promise<void> | undefined {
+    if (!this.#fits(head)) return Promise.reject(this.#tooLarge());
+    const { delivery } = this.#session;
+    const line = this.#stamp(head, {}, delivery);
+    const bytes = utf8Length(line) + 1;
+    const waits = this.#isOnHold || this.#waiting.length > 0 ||
+      (delivery !== undefined && !delivery.window.hasRoomFor(bytes));
+    if (!waits) {
+      if (this.#wire && !this.#hasRoomFor(bytes)) return Promise.reject(this.#overloaded());
+      this.#enter(line, bytes, delivery);
+      return undefined;
+    }
+    return this.#wait(head, bytes, {}, signal);
+  }
+
+  /**
+   * Sends a request. It does not wait for room in the window, as what makes room may wait for it.
+   *
+   * @returns Why it was not sent, if it was not: `PACKET_TOO_LARGE` or `OVERLOADED`.
+   */
+  request(head: string, id: number): PnetworkError | undefined {
+    if (!this.#fits(head)) return this.#tooLarge();
+    const bytes = head.length + TAIL_BYTES;
+    if (!this.#hasRoomFor(bytes)) return this.#overloaded();
+    if (this.#isOnHold) {
+      // It fails with its session, which its sender hears of as the request's failure.
+      this.#wait(head, bytes, { id })?.catch(() => {});
+      return undefined;
+    }
+    this.admit({ isForced: true });
+    this.#enterStamped(head, { id });
+  }
+
+  /**
+   * Sends a reply. A peer for which there is no room is too slow to go on with.
    *
    * @returns Why it was not sent, if it was not: `PACKET_TOO_LARGE` or `SLOW_CONSUMER`.
    */
-  mustSend(head: string, stamp: Partial<Stamp> = {}): PnetworkError | undefined {
+  reply(head: string, replyTo: number): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
-    return this.#mustWrite(this.#stamp(head, stamp));
+    if (!this.#isOnHold) this.admit({ isForced: true });
+    return this.#mustEnter(head, { replyTo });
   }
 
-  /** Sends one of the protocol's own packets. Returns like {@linkcode Outbox.mustSend}. */
-  sendControl(action: `@${string}`, data: unknown): PnetworkError | undefined {
-    return this.#mustWrite(encodeControl(action, data));
+  /**
+   * Sends one that waits for nobody: it pushes the oldest out of a full window, but goes out itself.
+   * Returns like {@linkcode Outbox.reply}.
+   */
+  broadcast(head: string): PnetworkError | undefined {
+    if (!this.#fits(head)) return this.#tooLarge();
+    this.admit({ isForced: true });
+    const error = this.#mustEnter(head, {});
+    this.#session.delivery?.window.trim();
+    return error;
   }
 
-  #stamp(head: string, stamp: Partial<Stamp>): string {
-    return head + encodeTail({ created: Date.now(), token: this.#options.token, ...stamp });
-  }
-
-  #mustWrite(line: string): PnetworkError | undefined {
-    if (!this.#hasRoomFor(line)) {
-      return new ConnectionError("SLOW_CONSUMER", "the peer does not take what is sent to it");
+  /**
+   * Sends one that may be lost: it is never kept for another wire.
+   *
+   * @returns Why it was not sent, if that is not just its bad luck: `PACKET_TOO_LARGE` or `SLOW_CONSUMER`.
+   */
+  sendVolatile(head: string, terms: VolatileTerms): PnetworkError | undefined {
+    if (!this.#fits(head)) return this.#tooLarge();
+    const wire = this.#wire;
+    if (!wire || this.#isOnHold) {
+      this.#volatile.drop();
+      return undefined;
     }
+    const line = head + encodeTail({ created: Date.now(), token: this.#recipient.token });
+    if (this.#volatile.length === 0 && !wire.isCongested) {
+      this.#write(line);
+      return undefined;
+    }
+    if (!this.#volatile.push(line, utf8Length(line) + 1, terms)) return slowConsumer();
+    if (this.#volatile.length === 1) this.#pump(wire);
+  }
+
+  /** Sends one of the protocol's own packets. Returns like {@linkcode Outbox.reply}. */
+  sendControl(action: `@${string}`, data?: unknown, ack?: number): PnetworkError | undefined {
+    // Between two wires there is nobody to say it to.
+    if (!this.#wire) return undefined;
+    const line = encodeControl(action, data, ack);
+    if (!this.#hasRoomFor(line.length)) return slowConsumer();
     this.#write(line);
+  }
+
+  /** Resolves when all that wait now have their numbers, or were called off. */
+  async entered(): Promise<void> {
+    const last = this.#lastWaiting;
+    try {
+      await last?.entered.promise;
+    } catch (error) {
+      if (!last!.isCalledOff) throw error;
+    }
+  }
+
+  /** Gives those that wait their numbers, while the window has room or where something must follow. */
+  admit({ isForced = false } = {}): void {
+    if (this.#isOnHold) return;
+    const { delivery } = this.#session;
+    for (let first = this.#waiting.first; first; first = this.#waiting.first) {
+      if (!first.isCalledOff) {
+        if (!isForced && !delivery!.window.hasRoomFor(first.bytes)) return;
+        this.#enterStamped(first.head, first.stamp);
+        first.entered.resolve();
+        this.#waitingBytes -= first.bytes;
+      }
+      this.#waiting.shift();
+    }
+  }
+
+  #wait(
+    head: string,
+    bytes: number,
+    stamp: Partial<Stamp>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (!this.#hasRoomFor(bytes)) return Promise.reject(this.#overloaded());
+    const entered = Promise.withResolvers<void>();
+    const waiting: Waiting = { head, bytes, stamp, entered, isCalledOff: false };
+    this.#waiting.push(waiting);
+    this.#lastWaiting = waiting;
+    this.#waitingBytes += bytes;
+    if (!signal) return entered.promise;
+    const abort = () => {
+      waiting.isCalledOff = true;
+      this.#waitingBytes -= bytes;
+      entered.reject(signal.reason);
+      // What waits behind it may be smaller.
+      this.admit();
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    return entered.promise.finally(() => signal.removeEventListener("abort", abort));
+  }
+
+  #mustEnter(head: string, stamp: Partial<Stamp>): PnetworkError | undefined {
+    const { delivery } = this.#session;
+    const line = this.#stamp(head, stamp, delivery);
+    const bytes = utf8Length(line) + 1;
+    const isTooMuch = !this.#hasRoomFor(bytes);
+    if (!isTooMuch || !delivery) {
+      if (isTooMuch) return slowConsumer();
+      this.#enter(line, bytes, delivery);
+      return undefined;
+    }
+    // The session outlives the wire that this is too much for: nothing is lost.
+    delivery.window.add(line, bytes);
+    if (this.#wire) return slowConsumer();
+    delivery.window.giveWay();
+  }
+
+  #enterStamped(head: string, stamp: Partial<Stamp>): void {
+    const { delivery } = this.#session;
+    const line = this.#stamp(head, stamp, delivery);
+    this.#enter(line, utf8Length(line) + 1, delivery);
+  }
+
+  #enter(line: string, bytes: number, delivery: Delivery | undefined): void {
+    if (!delivery) return this.#write(line);
+    const entry = delivery.window.add(line, bytes);
+    if (!this.#wire) return;
+    delivery.arrivals.takeAck();
+    this.#put(entry);
+  }
+
+  #put(entry: Entry): void {
+    this.#session.delivery!.window.written(entry, this.#wire!.bytesQueued);
+    this.#write(entry.line);
+  }
+
+  #stamp(head: string, stamp: Partial<Stamp>, delivery: Delivery | undefined): string {
+    const all: Stamp = { created: Date.now(), token: this.#recipient.token, ...stamp };
+    if (delivery) {
+      all.seq = delivery.window.nextSeq;
+      if (this.#wire && delivery.arrivals.isAckOwed) all.ack = delivery.arrivals.handedOver;
+    }
+    return head + encodeTail(all);
   }
 
   #write(line: string): void {
     this.#packetsSent++;
-    this.#wire.write(line);
+    this.#wire?.write(line);
   }
 
-  #hasRoomFor(line: string): boolean {
-    const { buffered } = this.#wire;
-    return buffered === 0 || buffered + line.length <= this.#options.maxBufferedBytes;
+  /** Writes the volatile ones as the peer takes them. */
+  async #pump(wire: Wire): Promise<void> {
+    while (this.#wire === wire && this.#volatile.length > 0) {
+      await wire.room();
+      while (this.#wire === wire && !wire.isCongested) {
+        const line = this.#volatile.shift();
+        if (line === undefined) return;
+        this.#write(line);
+      }
+    }
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    const { buffered } = this;
+    return buffered === 0 || buffered + bytes <= this.#limits.maxBufferedBytes;
   }
 
   #fits(head: string): boolean {
-    const max = this.#options.peerMaxPacketBytes - TAIL_BYTES;
+    const max = this.#recipient.maxPacketBytes - TAIL_BYTES;
     // A UTF-16 code unit takes three bytes at most: what is short needs no measuring.
-    return head.length * 3 <= max || (head.length <= max && encoder.encode(head).length <= max);
+    return head.length * 3 <= max || (head.length <= max && utf8Length(head) <= max);
   }
 
   #tooLarge(): ProtocolError {
-    const { peerMaxPacketBytes } = this.#options;
     return new ProtocolError(
       "PACKET_TOO_LARGE",
-      `the peer takes packets of up to ${peerMaxPacketBytes} bytes, ${TAIL_BYTES} of them kept for what is stamped on`,
+      `the peer takes packets of up to ${this.#recipient.maxPacketBytes} bytes, ${TAIL_BYTES} of them kept for what is stamped on`,
     );
   }
+
+  #overloaded(): RequestError {
+    return new RequestError(
+      "OVERLOADED",
+      `${this.#limits.maxBufferedBytes} bytes wait to be written`,
+    );
+  }
+}
+
+function slowConsumer(): ConnectionError {
+  return new ConnectionError("SLOW_CONSUMER", "the peer does not take what is sent to it");
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import {
   ConnectionError,
   type ConnectionErrorCode,
@@ -59,6 +60,10 @@ export interface Stamp {
   id?: number;
   /** This packet is the reply to the request of this number. */
   replyTo?: number;
+  /** The packet's number within a session. */
+  seq?: number;
+  /** The peer's packets up to this number were handed over. */
+  ack?: number;
 }
 
 /** What {@linkcode decodePacket} refuses beyond what no packet may be. */
@@ -88,8 +93,6 @@ interface CheckedFields {
   "reply-to"?: number;
   /** Of a reply. Elsewhere it is an unknown field, which may be anything. */
   error?: ErrorData;
-  seq?: unknown;
-  ack?: unknown;
 }
 
 /**
@@ -134,11 +137,6 @@ export class ReceivedPacket<Data = unknown> implements Packet<Data> {
   /** Why the request failed that this answers. */
   get error(): ErrorData | undefined {
     return this.replyTo === undefined ? undefined : this.#fields.error;
-  }
-
-  /** Whether it carries `seq` or `ack`, which only a session may. */
-  get isOfSession(): boolean {
-    return this.#fields.seq !== undefined || this.#fields.ack !== undefined;
   }
 
   /** For `console.log`. Asked to show hidden things and getters, it would show the token. */
@@ -200,12 +198,36 @@ export function decodePacket(
   if (typeof line !== "string" && !(line instanceof Uint8Array)) {
     throw new TypeError(`A line must be a string or a Uint8Array, got ${describe(line)}`);
   }
-  const text = typeof line === "string" ? line : decodeUtf8(line);
+  return checkPacket(parseLine(typeof line === "string" ? line : decodeUtf8(line), options));
+}
+
+/** What a line holds before its fields have been looked at. */
+export type RawFields = Readonly<Record<string, unknown>>;
+
+/**
+ * The first half of {@linkcode decodePacket}.
+ *
+ * @throws {ProtocolError} `BAD_JSON`, `TOO_DEEP`, `BAD_PACKET`: no line after this one can be trusted.
+ */
+export function parseLine(line: string, options: DecodeOptions = {}): RawFields {
   const { maxDepth = DEFAULT_MAX_DEPTH } = options;
-  if (maxDepth !== false && text.length > UNSCANNED_LENGTH && isDeeperThan(text, maxDepth)) {
+  if (maxDepth !== false && line.length > UNSCANNED_LENGTH && isDeeperThan(line, maxDepth)) {
     throw new ProtocolError("TOO_DEEP", `the packet nests deeper than ${maxDepth} levels`);
   }
-  return new ReceivedPacket(checkFields(parse(text)));
+  const value = parse(line);
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw new ProtocolError("BAD_PACKET", "a packet must be a JSON object");
+  }
+  return value as RawFields;
+}
+
+/**
+ * The second half.
+ *
+ * @throws {ProtocolError} `BAD_PACKET`, recoverable: this packet alone is refused.
+ */
+export function checkPacket(fields: RawFields): ReceivedPacket {
+  return new ReceivedPacket(checkFields(fields));
 }
 
 /**
@@ -237,12 +259,22 @@ export function encodeTail(stamp: Stamp): string {
   tail += stamp.token === null ? "null" : `"${stamp.token}"`;
   if (stamp.id !== undefined) tail += `,"id":${stamp.id}`;
   if (stamp.replyTo !== undefined) tail += `,"reply-to":${stamp.replyTo}`;
+  if (stamp.seq !== undefined) tail += `,"seq":${stamp.seq}`;
+  if (stamp.ack !== undefined) tail += `,"ack":${stamp.ack}`;
   return tail + "}";
 }
 
-/** One of the protocol's own packets, without a stamp. */
-export function encodeControl(action: `@${string}`, data: unknown): string {
-  return `{"action":"${action}","data":${JSON.stringify(data)}}`;
+/** One of the protocol's own packets, without a stamp; with an `ack`, if there is one to tell. */
+export function encodeControl(action: `@${string}`, data?: unknown, ack?: number): string {
+  let line = `{"action":"${action}"`;
+  if (data !== undefined) line += `,"data":${JSON.stringify(data)}`;
+  if (ack !== undefined) line += `,"ack":${ack}`;
+  return line + "}";
+}
+
+/** How many bytes a text takes on the wire. */
+export function utf8Length(text: string): number {
+  return Buffer.byteLength(text);
 }
 
 /**
@@ -378,11 +410,7 @@ function parse(text: string): unknown {
   }
 }
 
-function checkFields(value: unknown): CheckedFields {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw new ProtocolError("BAD_PACKET", "a packet must be a JSON object");
-  }
-  const fields = value as Record<keyof CheckedFields, unknown>;
+function checkFields(fields: RawFields): CheckedFields {
   if (!isActionName(fields.action)) {
     throw refused("action must be a well-formed string of 1 to 128 UTF-16 code units");
   }
@@ -399,7 +427,7 @@ function checkFields(value: unknown): CheckedFields {
       throw refused("error must be an object with the strings code and message");
     }
   }
-  return fields as CheckedFields;
+  return fields as unknown as CheckedFields;
 }
 
 function refused(message: string): ProtocolError {

@@ -20,7 +20,7 @@ const SAYABLE: ReadonlySet<string> = new Set(["NO_ACTION", "INVALID_DATA", "ACTI
 
 /** The replies that are owed to one peer. */
 export class Replies {
-  readonly #id: string;
+  readonly #id: () => string;
   readonly #session: Session<unknown>;
   readonly #send: SendReply;
 
@@ -29,7 +29,7 @@ export class Replies {
    * @param session Which replies are owed.
    * @param send Sends one.
    */
-  constructor(id: string, session: Session<unknown>, send: SendReply) {
+  constructor(id: () => string, session: Session<unknown>, send: SendReply) {
     this.#id = id;
     this.#session = session;
     this.#send = send;
@@ -44,7 +44,7 @@ export class Replies {
       error = this.#send(encodeHead({ action, data }), id);
     } catch (cause) {
       log.error("{id}: the reply to {action} cannot be sent: {cause}", {
-        id: this.#id,
+        id: this.#id(),
         action: sanitize(action),
         cause,
       });
@@ -70,7 +70,7 @@ export class Replies {
       return this.refuse(packet, { code: error.code, message: error.message });
     }
     log.error("{id}: the handler of {action} failed: {error}", {
-      id: this.#id,
+      id: this.#id(),
       action: sanitize(packet.action),
       error,
     });

@@ -8,9 +8,19 @@ import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
 import { AddressCounts } from "./addresses.ts";
-import { Admission, type Newcomer, type Verdict } from "./admission.ts";
+import { Admission, type AdmissionParts, type Newcomer, type Verdict } from "./admission.ts";
 import { Changes } from "./changes.ts";
-import { acceptConnection, type Connection } from "./connection.ts";
+import {
+  type AnyBroadcastOptions,
+  asksForReplies,
+  broadcast,
+  type BroadcastOptions,
+  type BroadcastOutcome,
+  broadcastRequest,
+  type BroadcastRequestOptions,
+  type BroadcastResult,
+} from "./broadcasts.ts";
+import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
   ActionsOf,
@@ -24,15 +34,16 @@ import type {
   PacketTo,
   Untyped,
 } from "./contract.ts";
-import { ConnectionError, HandshakeError, type PnetworkError } from "./errors.ts";
+import { Detached } from "./detached.ts";
+import { ConnectionError, HandshakeError } from "./errors.ts";
 import { Groups } from "./groups.ts";
-import { encodeWelcome, type Handshake } from "./handshake.ts";
+import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
+  checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
-  checkTimeout,
   type ConnectionLimits,
   type Endpoint,
   type ResolvedEndpoint,
@@ -41,7 +52,8 @@ import {
   resolveServerLimits,
   type ServerLimits,
 } from "./options.ts";
-import { createPacket, describe, encodeHead, type Packet } from "./packet.ts";
+import { createPacket, describe, type Packet } from "./packet.ts";
+import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText, listen } from "./transport.ts";
@@ -53,18 +65,29 @@ export interface ServerOptions<C extends Contract = Untyped>
   extends Endpoint, ServerLimits, ConnectionLimits {
   /**
    * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
-   * client is refused.
+   * client is refused. It is asked again whenever a client comes back to its session: `held` is then the
+   * connection that would go on. A refusal leaves that as it was; what is attached anew is not.
    *
    * @default {() => true}
    */
-  authenticate?: (handshake: Handshake) => Verdict | Promise<Verdict>;
+  authenticate?: (
+    handshake: Handshake,
+    held?: Connection<C>,
+  ) => Verdict | Promise<Verdict>;
   /**
    * A connection has come. Its packets are handled when this has returned (or its promise has
    * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
    * is closed.
    */
   onConnect?: (connection: Connection<C>) => unknown;
-  /** A connection has gone. It may have while `onConnect` was still at work. */
+  /** A connection has lost its socket, and is kept for `sessionTtlMs`. */
+  onDetach?: (connection: Connection<C>, info: CloseInfo) => unknown;
+  /** A client has come back: nothing was lost. Also when its socket before was not known to be dead. */
+  onResume?: (connection: Connection<C>) => unknown;
+  /**
+   * A connection has gone. It may have while `onConnect` was still at work. What it did not get is in its
+   * `undelivered`.
+   */
   onDisconnect?: (connection: Connection<C>, info: CloseInfo) => unknown;
 }
 
@@ -72,20 +95,6 @@ export interface ServerOptions<C extends Contract = Untyped>
 export interface StartOptions {
   /** Calls the start off. */
   signal?: AbortSignal;
-}
-
-/** To whom a broadcast does not go. */
-export interface BroadcastOptions {
-  /** One connection, or several. */
-  except?: { readonly id: string } | Iterable<{ readonly id: string }>;
-}
-
-/** Who was sent a broadcast. */
-export interface BroadcastResult {
-  /** How many connections it was queued for. */
-  sent: number;
-  /** The ids of those that cannot get it, and why: too large for them, too slow, leaving. */
-  missed: Map<string, PnetworkError>;
 }
 
 /** A set of connections to broadcast to. It exists while it has members. */
@@ -99,7 +108,26 @@ export interface Group<C extends Contract = Untyped> {
     packet: PacketTo<ActionsOf<C, "client">>,
     options?: BroadcastOptions,
   ): BroadcastResult;
+  /** Asks all members for a reply. See {@linkcode Server.broadcast}. */
+  broadcast(
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: BroadcastRequestOptions,
+  ): Promise<Map<string, BroadcastOutcome>>;
 }
+
+/** What the server knows of one client besides its connection. */
+interface Member<C extends Contract> {
+  readonly connection: Connection<C>;
+  /** What counts as its address; `undefined` for one that is not counted. */
+  from: string | undefined;
+  /** Calls the end of its session off; set while it is detached. */
+  callOff: (() => void) | undefined;
+}
+
+/** Clients that are asked to go come back spread over so much time for each, … */
+const SPREAD_MS_PER_CLIENT = 5;
+/** … and over so much in all. */
+const MAX_SPREAD_MS = 10_000;
 
 /**
  * Listens, registers each client that shakes hands, and runs what is bound for what they send.
@@ -129,7 +157,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #groups: Groups<Connection<C>>;
   readonly #sweep = new Sweep();
   readonly #changes = new Changes();
-  readonly #addresses = new AddressCounts();
+  readonly #epoch = crypto.randomUUID();
+  readonly #budget: ReplayBudget;
+  readonly #members = new Map<Connection<C>, Member<C>>();
+  readonly #attached = new AddressCounts();
+  readonly #detached: Detached<Member<C>>;
   readonly #admission: Admission;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -149,14 +181,23 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   constructor(options: ServerOptions<C> = {}) {
     this.#limits = resolveServerLimits(options);
     this.#endpoint = resolveEndpoint(options);
-    checkFunctions(options, ["authenticate", "onConnect", "onDisconnect"]);
+    checkFunctions(options, [
+      "authenticate",
+      "onConnect",
+      "onDetach",
+      "onResume",
+      "onDisconnect",
+    ]);
     this.#options = { ...options };
     this.#groups = new Groups(this.#limits);
+    this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
+    this.#detached = new Detached(this.#limits);
     this.#admission = new Admission({
       limits: this.#limits,
       sweep: this.#sweep,
-      authenticate: this.#options.authenticate,
-      register: (newcomer) => this.#register(newcomer),
+      authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
+      find: ({ resume }) => this.#find(resume) as Connection | undefined,
+      register: (newcomer) => this.#admit(newcomer),
     });
   }
 
@@ -294,14 +335,26 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   /**
    * Sends a packet to all clients: stringified once, and without waiting for anyone.
    *
-   * @returns Who was sent it, and who was not.
-   * @throws {TypeError} If the packet cannot be sent.
+   * @returns Who was sent it, and who was not. With `request: true` what each client replied, by its id:
+   * a reply, an error, that its time was over, or that it is gone. Nobody can hold that up for longer
+   * than `timeoutMs`.
+   * @throws {TypeError} If the packet cannot be sent, or options do not go together.
+   * @throws {RangeError} If `timeoutMs` is out of range.
    */
   broadcast(
     packet: PacketTo<ActionsOf<C, "client">>,
-    options: BroadcastOptions = {},
-  ): BroadcastResult {
-    return this.#broadcast(this.clients.values(), packet, options);
+    options?: BroadcastOptions,
+  ): BroadcastResult;
+  /** Asks all clients for a reply. */
+  broadcast(
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: BroadcastRequestOptions,
+  ): Promise<Map<string, BroadcastOutcome>>;
+  broadcast(
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: AnyBroadcastOptions = {},
+  ): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
+    return broadcastTo(this.clients.values(), packet, options);
   }
 
   /** The connections that joined this group. */
@@ -310,38 +363,41 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       throw new TypeError(`A group's name must be a string, got ${describe(name)}`);
     }
     const members = () => this.#groups.membersOf(name);
+    const broadcast = (
+      packet: PacketTo<ActionsOf<C, "client">>,
+      options: AnyBroadcastOptions = {},
+    ) => broadcastTo(members(), packet, options);
     return {
       name,
       get members() {
         return new Set(members());
       },
-      broadcast: (packet, options = {}) => this.#broadcast(members(), packet, options),
+      broadcast: broadcast as Group<C>["broadcast"],
     };
   }
 
   /**
-   * Stops listening, lets running handlers finish and their replies go out, and closes all
-   * connections with `GOING_AWAY`. Calling it again waits for the same end. A handler that awaits it waits
+   * Stops listening, asks the clients to start nothing new here, lets running handlers finish and their
+   * replies go out, waits for what was sent to be acknowledged, and closes all connections with
+   * `GOING_AWAY`. Clients of a session then come back to whoever listens there next, not all at once. Calling it again waits for the same end. A handler that awaits it waits
    * for itself, until `drainTimeoutMs` is over.
    *
    * @param options How long handlers may go on (default: the server's `drainTimeoutMs`), and why, for
    * the people on the other side.
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    checkOptions(options);
     const { reason = "the server is shutting down", drainTimeoutMs = this.#limits.drainTimeoutMs } =
-      options;
-    if (typeof reason !== "string") {
-      throw new TypeError(`reason must be a string, got ${describe(reason)}`);
-    }
-    checkTimeout("drainTimeoutMs", drainTimeoutMs);
+      checkCloseOptions(options);
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
     this.#listener?.close();
     this.#admission.close(new ConnectionError("GOING_AWAY", reason));
-    const goodbyes = [...this.clients.values()].map((connection) =>
-      connection.closeWith("GOING_AWAY", { reason, drainTimeoutMs })
-    );
+    const spreadMs = Math.min(MAX_SPREAD_MS, this.clients.size * SPREAD_MS_PER_CLIENT);
+    const goodbyes = [...this.clients.values()].map((connection) => {
+      const conversation = conversationOf(connection);
+      conversation.askToGo(Math.round(Math.random() * spreadMs));
+      return conversation.close({ code: "GOING_AWAY", reason }, drainTimeoutMs);
+    });
     await Promise.all([...goodbyes, this.#accepting, this.#admission.ended()]);
     await this.#changes.until(() => this.#ending === 0);
     this.#state = "closed";
@@ -384,44 +440,145 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return this.#state === "closing" || this.#state === "closed";
   }
 
-  #register({ hello, wire, from, attached }: Newcomer): void {
-    const { maxConnections, maxConnectionsPerAddress, maxPacketBytes } = this.#limits;
-    if (this.clients.size >= maxConnections) {
-      throw new HandshakeError("SERVER_FULL", "the server has no room for more clients");
+  /** The connection whose session this is, while it can go on. */
+  #find(resume: Resume | undefined): Connection<C> | undefined {
+    if (resume?.epoch !== this.#epoch) return undefined;
+    const connection = this.clients.get(resume.token);
+    return connection?.hasSession ? connection : undefined;
+  }
+
+  /** Lets a client go on with its session, or begin one. All in one turn: nothing comes in between. */
+  #admit(newcomer: Newcomer): void {
+    const { resume } = newcomer.hello;
+    if (!resume) return this.#register(newcomer);
+    const connection = this.#find(resume);
+    if (!connection) {
+      return this.#register(newcomer, resume.epoch === this.#epoch ? "expired" : "restarted");
     }
-    if (
-      maxConnectionsPerAddress !== false && this.#addresses.of(from) >= maxConnectionsPerAddress
-    ) {
-      throw new HandshakeError("SERVER_FULL", "too many clients from this address");
+    const conversation = conversationOf(connection);
+    if (conversation.canResume(resume.ack)) return this.#resume(connection, newcomer, resume);
+    loseSession(connection, "what the client has not received is no longer kept");
+    this.#register(newcomer, "overflow");
+  }
+
+  /** Puts a client onto its new wire. The one before, if it is still there, no longer counts. */
+  #resume(connection: Connection<C>, { wire, from }: Newcomer, { epoch, ack }: Resume): void {
+    const member = this.#members.get(connection)!;
+    const conversation = conversationOf(connection);
+    const isTakeover = member.callOff === undefined;
+    // It need not find room for what it holds already.
+    if (isTakeover) this.#attached.remove(member.from);
+    try {
+      this.#checkRoom(from);
+    } catch (error) {
+      if (isTakeover) this.#attached.add(member.from);
+      throw error;
     }
+    this.#comeBack(member);
+    this.#attached.add(from);
+    member.from = from;
+    const { id, token } = connection;
+    wire.write(encodeWelcome({
+      id,
+      token: token!,
+      limits: this.#limits,
+      epoch,
+      ack: conversation.handedOver,
+      reason: undefined,
+    }));
+    conversation.resume(wire, ack);
+    log.info("{id} has come back from {address}", { id, address: wire.address });
+    this.#tell("onResume", connection);
+  }
+
+  #register(newcomer: Newcomer, reason?: LossReason): void {
+    const { hello, wire, from, attached } = newcomer;
+    this.#checkRoom(from);
     const id = generateId();
     const token = crypto.randomUUID();
-    wire.write(encodeWelcome(hello, { id, token, maxPacketBytes }));
+    const hasSession = hello.wantsSession && this.#limits.sessionTtlMs !== false;
+    const epoch = hasSession ? this.#epoch : undefined;
+    wire.write(encodeWelcome({ id, token, limits: this.#limits, epoch, ack: undefined, reason }));
     const connection: Connection<C> = acceptConnection<C>({
       id,
       token,
       wire,
       attached,
+      hasSession,
       sweep: this.#sweep,
       limits: this.#limits,
-      peerMaxPacketBytes: hello.maxPacketBytes,
+      peerLimits: hello.limits,
+      budget: this.#budget,
       actions: this.#actions,
       groups: this.#groups as unknown as Groups<Connection>,
-      onEnd: (info) => {
-        forgetConnection(this.clients, token);
-        this.#addresses.remove(from);
-        this.#ending++;
-        connection.closed.then(() => {
-          this.#ending--;
-          this.#changes.notify();
-        });
-        this.#disconnected(connection, info);
-      },
+      onDetach: (info) => this.#detach(member, info),
+      onEnd: (info) => this.#forget(member, token, info),
     });
+    const member: Member<C> = { connection, from, callOff: undefined };
+    this.#members.set(connection, member);
     keepConnection(this.clients, token, connection);
-    this.#addresses.add(from);
+    this.#attached.add(from);
     log.info("{id} connected from {address}", { id, address: wire.address });
     this.#connected(connection);
+  }
+
+  /**
+   * Whether one more may have a wire.
+   *
+   * @throws {HandshakeError} `SERVER_FULL`.
+   */
+  #checkRoom(from: string | undefined): void {
+    const { maxConnections, maxConnectionsPerAddress } = this.#limits;
+    if (this.#attached.total >= maxConnections) {
+      throw new HandshakeError("SERVER_FULL", "the server has no room for more clients");
+    }
+    if (
+      maxConnectionsPerAddress !== false && this.#attached.of(from) >= maxConnectionsPerAddress
+    ) {
+      throw new HandshakeError("SERVER_FULL", "too many clients from this address");
+    }
+  }
+
+  /** A wire has dropped: the session waits for another one, for its time. */
+  #detach(member: Member<C>, info: CloseInfo): void {
+    const { connection, from } = member;
+    this.#attached.remove(from);
+    member.callOff = this.#sweep.after(
+      this.#limits.sessionTtlMs as number,
+      () => loseSession(connection, "the client did not come back in time"),
+    );
+    this.#tell("onDetach", connection, info);
+    const tooMany = this.#detached.add(member, from);
+    if (tooMany) loseSession(tooMany.connection, "too many clients have dropped");
+  }
+
+  /** A detached member is none any more. */
+  #comeBack(member: Member<C>): void {
+    if (!member.callOff) return;
+    member.callOff();
+    member.callOff = undefined;
+    this.#detached.delete(member, member.from);
+  }
+
+  #forget(member: Member<C>, token: string, info: CloseInfo): void {
+    const { connection, from } = member;
+    forgetConnection(this.clients, token);
+    this.#members.delete(connection);
+    if (member.callOff) this.#comeBack(member);
+    else this.#attached.remove(from);
+    this.#ending++;
+    connection.closed.then(() => {
+      this.#ending--;
+      this.#changes.notify();
+    });
+    const { code, reason } = info;
+    // Whoever closes a connection may well quote the other side.
+    log.info("{id} disconnected: {code}: {reason}", {
+      id: connection.id,
+      code,
+      reason: sanitize(reason),
+    });
+    this.#tell("onDisconnect", connection, info);
   }
 
   async #connected(connection: Connection<C>): Promise<void> {
@@ -436,50 +593,29 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
-  async #disconnected(connection: Connection<C>, info: CloseInfo): Promise<void> {
-    const { code, reason } = info;
-    // Whoever closes a connection may well quote the other side.
-    log.info("{id} disconnected: {code}: {reason}", {
-      id: connection.id,
-      code,
-      reason: sanitize(reason),
-    });
+  /** Calls a hook. What it throws is its own affair. */
+  async #tell(
+    hook: "onDetach" | "onResume" | "onDisconnect",
+    connection: Connection<C>,
+    info: CloseInfo = { code: "CLOSED", reason: "" },
+  ): Promise<void> {
     try {
-      await this.#options.onDisconnect?.(connection, info);
+      await this.#options[hook]?.(connection, info);
     } catch (error) {
-      log.error("{id}: onDisconnect failed: {error}", { id: connection.id, error });
+      log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
     }
-  }
-
-  #broadcast(
-    connections: Iterable<Connection<C>>,
-    packet: PacketTo<ActionsOf<C, "client">>,
-    options: BroadcastOptions,
-  ): BroadcastResult {
-    checkOptions(options);
-    const { except } = options;
-    const left = exceptIds(except);
-    const head = encodeHead(packet);
-    const result: BroadcastResult = { sent: 0, missed: new Map() };
-    // A copy: whoever is found too slow leaves the set while it is walked over.
-    for (const connection of [...connections]) {
-      if (left.has(connection.id)) continue;
-      const error = connection.broadcastHead(head);
-      if (error) result.missed.set(connection.id, error);
-      else result.sent++;
-    }
-    return result;
   }
 }
 
-function exceptIds(except: BroadcastOptions["except"]): Set<string> {
-  if (except === undefined) return new Set();
-  const isList = except !== null && typeof except === "object" && Symbol.iterator in except;
-  const list = isList ? [...except] : [except];
-  for (const one of list) {
-    if (typeof one?.id !== "string") {
-      throw new TypeError(`except must be a connection or several, got ${describe(one)}`);
-    }
-  }
-  return new Set(list.map(({ id }) => id));
+function loseSession<C extends Contract>(connection: Connection<C>, reason: string): void {
+  conversationOf(connection).abandon({ code: "SESSION_LOST", reason });
+}
+
+function broadcastTo<C extends Contract>(
+  connections: Iterable<Connection<C>>,
+  packet: PacketTo<ActionsOf<C, "client">>,
+  options: AnyBroadcastOptions,
+): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
+  if (asksForReplies(options)) return broadcastRequest(connections, packet, options);
+  return broadcast(connections, packet, options);
 }

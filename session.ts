@@ -1,10 +1,31 @@
 /**
- * What is outstanding between two sides. Pure: no socket, no timer, no clock; `now` is an argument.
+ * What two sides owe each other. Pure: no socket, no timer, no clock; `now` is an argument.
  *
  * @module
  */
 
+import { Arrivals } from "./arrivals.ts";
+import { ProtocolError } from "./errors.ts";
 import { Outstanding } from "./outstanding.ts";
+import type { ReplayBudget } from "./replay_budget.ts";
+import { Window, type WindowLimits } from "./window.ts";
+
+/** What makes packets arrive once and in order, whatever becomes of the wire. */
+export interface Delivery {
+  /** What was sent and not acknowledged. */
+  readonly window: Window;
+  /** What arrived and was not handed over. */
+  readonly arrivals: Arrivals;
+}
+
+/** Begins to count, on a session that has just been agreed on. */
+export function beginDelivery(
+  own: WindowLimits,
+  peer: WindowLimits,
+  budget?: ReplayBudget,
+): Delivery {
+  return { window: new Window(own, budget), arrivals: new Arrivals(peer) };
+}
 
 /** The state of one peer that decides what may be sent and what an arriving packet means. */
 export class Session<Reply> {
@@ -13,16 +34,44 @@ export class Session<Reply> {
   /** Our pings that wait for a pong. */
   readonly pings: Outstanding<void>;
   readonly #answering = new Map<number, unknown>();
+  #delivery: Delivery | undefined;
 
-  /** @param maxPending How many requests, and how many pings, may wait at once. */
-  constructor(maxPending: number) {
+  /**
+   * @param maxPending How many requests, and how many pings, may wait at once.
+   * @param delivery What outlives a wire; without it nothing does.
+   */
+  constructor(maxPending: number, delivery?: Delivery) {
     this.requests = new Outstanding(maxPending);
     this.pings = new Outstanding(maxPending);
+    this.#delivery = delivery;
+  }
+
+  /** What outlives a wire, if anything does. */
+  get delivery(): Delivery | undefined {
+    return this.#delivery;
   }
 
   /** How many of the peer's requests have no reply yet. */
   get answering(): number {
     return this.#answering.size;
+  }
+
+  /**
+   * Takes in what a packet says of delivery. An `ack` counts even where its packet came before.
+   *
+   * @returns Whether the packet is to be dealt with.
+   * @throws {ProtocolError} `PROTOCOL_ERROR`.
+   */
+  receive(seq: unknown, ack: unknown): boolean {
+    if (seq === undefined && ack === undefined) return true;
+    if (!this.#delivery) {
+      throw new ProtocolError(
+        "PROTOCOL_ERROR",
+        "seq and ack belong to a session, and there is none",
+      );
+    }
+    if (ack !== undefined) this.#delivery.window.acknowledge(ack);
+    return seq === undefined || this.#delivery.arrivals.receive(seq);
   }
 
   /**
@@ -48,9 +97,10 @@ export class Session<Reply> {
     return Math.min(this.requests.nextDeadline(), this.pings.nextDeadline());
   }
 
-  /** Ends whatever is outstanding. */
-  end(error: unknown): void {
+  /** Ends whatever is outstanding; a new delivery may begin. */
+  end(error: unknown, next?: Delivery): void {
     for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
     this.#answering.clear();
+    this.#delivery = next;
   }
 }

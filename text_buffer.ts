@@ -33,8 +33,8 @@ export class TextBuffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Adds a line and its end. */
-  pushLine(line: string): void {
+  /** Adds a line and its end. Returns how many bytes they take. */
+  pushLine(line: string): number {
     const text = line + "\n";
     // A UTF-16 code unit takes three bytes at most.
     const needed = this.#length + text.length * 3;
@@ -43,7 +43,9 @@ export class TextBuffer {
       larger.set(this.bytes);
       this.#bytes = larger;
     }
-    this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+    const { written } = encoder.encodeInto(text, this.#bytes.subarray(this.#length));
+    this.#length += written;
+    return written;
   }
 
   /** Empties it. */

@@ -55,9 +55,11 @@ export class Wire implements Sweepable {
 
   #unread: string[] = [];
   #reading = false;
+  #listeningSince = 0;
   #inputEnded = false;
   #bytesRead = 0;
   #bytesWritten = 0;
+  #bytesQueued = 0;
 
   /** Two of them, in turn: one is filled while the other is written. */
   #waiting = new TextBuffer(MAX_KEPT_BYTES);
@@ -97,7 +99,7 @@ export class Wire implements Sweepable {
 
   /** How many bytes wait to be written. */
   get buffered(): number {
-    return this.#unwritten + this.#waiting.length;
+    return this.#isClosed() ? 0 : this.#unwritten + this.#waiting.length;
   }
 
   /** Whether a sender that can wait should. */
@@ -113,6 +115,24 @@ export class Wire implements Sweepable {
   /** Bytes written so far. */
   get bytesWritten(): number {
     return this.#bytesWritten;
+  }
+
+  /** Bytes that were queued so far. */
+  get bytesQueued(): number {
+    return this.#bytesQueued;
+  }
+
+  /** Bytes that may have reached the other side: written, or being written now. */
+  get bytesOffered(): number {
+    return this.#bytesWritten + this.#unwritten;
+  }
+
+  /**
+   * Since when it has waited for bytes, on the sweep's clock; `undefined` while nobody asks for any, and
+   * the other side's silence means nothing.
+   */
+  get silentSince(): number | undefined {
+    return this.#reading ? this.#listeningSince : undefined;
   }
 
   /** What the wire waits for, for people. */
@@ -225,6 +245,7 @@ export class Wire implements Sweepable {
     if (this.#failure) throw this.#failure;
     if (this.#inputEnded || this.#isClosed()) return null;
     this.#reading = true;
+    this.#listeningSince = this.#sweep.now();
     try {
       const chunk = await this.#transport.read();
       if (chunk === null) this.#inputEnded = true;
@@ -261,7 +282,7 @@ export class Wire implements Sweepable {
   }
 
   #push(line: string): void {
-    this.#waiting.pushLine(line);
+    this.#bytesQueued += this.#waiting.pushLine(line);
     if (!this.#writing) {
       this.#writing = true;
       queueMicrotask(() => this.#writeAll());
@@ -325,7 +346,6 @@ export class Wire implements Sweepable {
     if (this.#isClosed()) return;
     this.#state = "closed";
     this.#waiting.clear();
-    this.#unwritten = 0;
     this.#sweep.delete(this);
     this.#transport.close();
     this.#changes.notify();

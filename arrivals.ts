@@ -1,0 +1,101 @@
+/**
+ * What arrived within a session, and what of it was handed over. Pure: no socket, no timer, no clock.
+ *
+ * @module
+ */
+
+import { ProtocolError } from "./errors.ts";
+import { Queue } from "./queue.ts";
+import type { WindowLimits } from "./window.ts";
+
+/** An acknowledgement is due after so much, unless a quarter of the sender's window is less. */
+const ACK_PACKETS = 32;
+const ACK_BYTES = 65_536;
+
+interface Held {
+  packet: object;
+  seq: number;
+  bytes: number;
+}
+
+/**
+ * Tells new packets from those that came before, and counts what may be acknowledged: everything up
+ * to the first packet that was not handed over yet.
+ */
+export class Arrivals {
+  readonly #ackPackets: number;
+  readonly #ackBytes: number;
+  readonly #held = new Queue<Held>();
+  #received = 0;
+  #told = 0;
+  #duplicates = 0;
+  #owedBytes = 0;
+
+  /** @param sender How much the other side may have unacknowledged. */
+  constructor(sender: WindowLimits) {
+    this.#ackPackets = Math.min(ACK_PACKETS, Math.max(1, Math.floor(sender.replayPackets / 4)));
+    this.#ackBytes = Math.min(ACK_BYTES, Math.max(1, Math.floor(sender.replayBytes / 4)));
+  }
+
+  /** Up to which number everything was handed over: what is acknowledged. */
+  get handedOver(): number {
+    return this.#held.first ? this.#held.first.seq - 1 : this.#received;
+  }
+
+  /** Whether there is something to acknowledge. */
+  get isAckOwed(): boolean {
+    return this.#duplicates > 0 || this.handedOver > this.#told;
+  }
+
+  /** Whether that should not wait for traffic to ride on. */
+  get isAckDue(): boolean {
+    const owed = this.handedOver - this.#told;
+    return owed + this.#duplicates >= this.#ackPackets ||
+      (owed > 0 && this.#owedBytes >= this.#ackBytes);
+  }
+
+  /**
+   * A number arrived.
+   *
+   * @returns `false` if it came before: its packet is to be dropped.
+   * @throws {ProtocolError} `PROTOCOL_ERROR`, if one is missing before it, or it is no number.
+   */
+  receive(seq: unknown): boolean {
+    if (!Number.isSafeInteger(seq) || (seq as number) < 1) {
+      throw new ProtocolError("PROTOCOL_ERROR", "seq must be an integer from 1");
+    }
+    if ((seq as number) > this.#received + 1) {
+      throw new ProtocolError("PROTOCOL_ERROR", "seq leaves a gap");
+    }
+    if ((seq as number) <= this.#received) {
+      // Whoever sends it again has not heard that it arrived.
+      this.#duplicates++;
+      return false;
+    }
+    this.#received++;
+    return true;
+  }
+
+  /** The packet that was received last was dealt with at once. */
+  pass(bytes: number): void {
+    this.#owedBytes += bytes;
+  }
+
+  /** The packet that was received last waits for its turn. */
+  hold(packet: object, bytes: number): void {
+    this.#held.push({ packet, seq: this.#received, bytes });
+  }
+
+  /** A packet that waited has its turn. One of an earlier session is none of this one's. */
+  handOver(packet: object): void {
+    if (this.#held.first?.packet !== packet) return;
+    this.#owedBytes += this.#held.shift()!.bytes;
+  }
+
+  /** What to acknowledge. From now on it counts as told. */
+  takeAck(): number {
+    this.#duplicates = 0;
+    this.#owedBytes = 0;
+    return this.#told = this.handedOver;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Reading one wire, no faster than what is read can be dealt with.
+ *
+ * @module
+ */
+
+import { ConnectionError, type PnetworkError } from "./errors.ts";
+import type { Inbox } from "./inbox.ts";
+import type { ResolvedLimits } from "./options.ts";
+import type { Session } from "./session.ts";
+import type { Sweep } from "./sweep.ts";
+import { TokenBucket } from "./token_bucket.ts";
+import type { Wire } from "./wire.ts";
+
+/** What a loop works with. */
+export interface ReadLoopParts {
+  /** What it reads. */
+  wire: Wire;
+  /** What watches its times. */
+  sweep: Sweep;
+  /** Its limits. */
+  limits: ResolvedLimits;
+  /** Where packets wait. */
+  inbox: Inbox;
+  /** Whether replies are waited for. */
+  session: Session<unknown>;
+  /** Whether the wire is still the one that counts. */
+  isCurrent: () => boolean;
+  /** Takes a line. What it throws ends the loop. */
+  receive: (line: string) => void;
+  /** All lines of a batch have been taken. */
+  batchEnded: () => void;
+  /** The other side has ended its bytes. */
+  inputEnded: () => void;
+  /** Reading has failed, or must not go on. */
+  fault: (error: unknown) => void;
+}
+
+/** What a waiting packet costs besides its line, roughly: tiny ones must not add up unseen. */
+const WAITING_PACKET_BYTES = 256;
+
+/** The loop that reads a wire, from its first line after the handshake to its last. */
+export class ReadLoop {
+  readonly #parts: ReadLoopParts;
+  readonly #pace: TokenBucket | undefined;
+
+  constructor(parts: ReadLoopParts) {
+    this.#parts = parts;
+    const { limits: { maxPacketsPerSecond }, sweep } = parts;
+    if (maxPacketsPerSecond !== false) {
+      this.#pace = new TokenBucket(maxPacketsPerSecond, sweep.now());
+    }
+  }
+
+  /** Reads until the wire has ended or no longer counts. Never rejects. */
+  async run(): Promise<void> {
+    const { wire, isCurrent, receive, batchEnded, inputEnded, fault } = this.#parts;
+    try {
+      for (;;) {
+        const lines = await wire.read();
+        if (!isCurrent()) return;
+        if (!lines) return inputEnded();
+        for (const line of lines) {
+          if (this.#pace) await this.#keepPace(this.#pace);
+          if (!isCurrent()) return;
+          receive(line);
+        }
+        if (!isCurrent()) return;
+        batchEnded();
+        if (this.#isOverfull()) await this.#untilRoom();
+      }
+    } catch (error) {
+      fault(error);
+    }
+  }
+
+  async #keepPace(pace: TokenBucket): Promise<void> {
+    const { sweep, wire } = this.#parts;
+    const waitMs = pace.take(sweep.now());
+    if (waitMs === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = sweep.after(waitMs, resolve);
+    await Promise.race([promise, wire.closed]);
+    callOff();
+  }
+
+  /**
+   * Whether too much waits here to read on: more than may, or, where what comes next may be the reply
+   * that all this waits for, more than there is memory for.
+   */
+  #isOverfull(): boolean {
+    const { isCurrent, limits, inbox, session } = this.#parts;
+    if (!isCurrent()) return false;
+    const { replayPackets, replayBytes, maxBufferedBytes } = limits;
+    const { length, bytes } = inbox;
+    if (session.delivery || this.#isAsking()) {
+      return bytes + length * WAITING_PACKET_BYTES > maxBufferedBytes;
+    }
+    return length > replayPackets || bytes > replayBytes;
+  }
+
+  #isAsking(): boolean {
+    const { requests, pings } = this.#parts.session;
+    return requests.size > 0 || pings.size > 0;
+  }
+
+  /**
+   * Pauses reading until handlers have made room. Where they make none while they may be waiting for a
+   * reply that is not read, nothing would ever move again: then the wire ends. That of a session ends at
+   * once: its peer has not heeded the window, or broadcasts faster than this side can handle, and keeps
+   * what it may.
+   */
+  async #untilRoom(): Promise<void> {
+    const { limits: { stallTimeoutMs }, sweep, inbox, session } = this.#parts;
+    if (session.delivery) throw overfull();
+    let callOff = () => {};
+    const watch = (takenBefore: number) => {
+      if (stallTimeoutMs === false) return;
+      callOff = sweep.after(stallTimeoutMs, () => {
+        const { taken } = inbox;
+        if (taken !== takenBefore || !this.#isAsking()) watch(taken);
+        else this.#parts.fault(overfull());
+      });
+    };
+    watch(inbox.taken);
+    await inbox.changes.until(() => !this.#isOverfull());
+    callOff();
+  }
+}
+
+function overfull(): PnetworkError {
+  return new ConnectionError("SLOW_CONSUMER", "too much waits to be handled");
+}

@@ -1,0 +1,51 @@
+/**
+ * How much all windows of a server may hold together.
+ *
+ * @module
+ */
+
+/** One that holds bytes. */
+export interface Holder {
+  /** How many it holds. */
+  readonly bytes: number;
+  /** Lets go of at least half of them. */
+  giveWay(): void;
+}
+
+/** Keeps the sum of what is held under a bound: beyond it the largest holder gives way. */
+export class ReplayBudget {
+  readonly #maxBytes: number;
+  readonly #holders = new Set<Holder>();
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** How many bytes are held in all. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A holder has so many bytes more. */
+  add(holder: Holder, bytes: number): void {
+    this.#holders.add(holder);
+    this.#bytes += bytes;
+    while (this.#bytes > this.#maxBytes) this.#largest().giveWay();
+  }
+
+  /** It has so many less. */
+  remove(holder: Holder, bytes: number): void {
+    this.#bytes -= bytes;
+    if (holder.bytes === 0) this.#holders.delete(holder);
+  }
+
+  #largest(): Holder {
+    let largest: Holder | undefined;
+    for (const holder of this.#holders) {
+      if (!largest || holder.bytes > largest.bytes) largest = holder;
+    }
+    // Whatever is held is held by someone.
+    return largest!;
+  }
+}

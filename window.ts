@@ -1,0 +1,241 @@
+/**
+ * What was sent within a session and not acknowledged. Pure: no socket, no timer, no clock.
+ *
+ * @module
+ */
+
+import { ProtocolError } from "./errors.ts";
+import type { Settler } from "./outstanding.ts";
+import { Queue } from "./queue.ts";
+import type { Holder, ReplayBudget } from "./replay_budget.ts";
+
+/** How much may be unacknowledged. */
+export interface WindowLimits {
+  /** How many packets. */
+  replayPackets: number;
+  /** How many bytes on the wire. */
+  replayBytes: number;
+}
+
+/** One line that the peer has not acknowledged. */
+export interface Entry {
+  /** Its number. */
+  readonly seq: number;
+  /** The whole line, as it goes out again on a resume. */
+  readonly line: string;
+  /** Its length on the wire. */
+  readonly bytes: number;
+  /** Where it begins on the wire of the moment; `Infinity` if it is not on it. */
+  at: number;
+  /** Whether an earlier wire may have carried it. */
+  wasWritten: boolean;
+}
+
+/** A packet of a session that has ended without its acknowledgement. */
+export interface LostPacket {
+  /** Whether it asked for a reply, or was one. */
+  kind: "packet" | "request" | "reply";
+  /** Its action. */
+  action: string;
+  /** Its data. */
+  data: unknown;
+}
+
+/** What a session left undelivered. */
+export interface Undelivered {
+  /** Written at least once and not acknowledged: the peer may have handled these. */
+  unknown: LostPacket[];
+  /** Never written: the peer has certainly not seen these. */
+  unsent: LostPacket[];
+  /** How many more are unknown that were pushed out of the window, and cannot be listed. */
+  forgotten: number;
+}
+
+/**
+ * Numbers what is sent (1, 2, 3 …) and keeps each line until it is acknowledged, so that it can be
+ * sent again on the next wire.
+ */
+export class Window implements Holder {
+  readonly #limits: WindowLimits;
+  readonly #budget: ReplayBudget | undefined;
+  readonly #entries = new Queue<Entry>();
+  readonly #awaited = new Queue<{ seq: number; settler: Settler<void> }>();
+  #bytes = 0;
+  #lastSeq = 0;
+  #lastWritten = 0;
+  #acknowledged = 0;
+  #evicted = 0;
+
+  /**
+   * @param limits How much may be unacknowledged.
+   * @param budget What it shares with others.
+   */
+  constructor(limits: WindowLimits, budget?: ReplayBudget) {
+    this.#limits = limits;
+    this.#budget = budget;
+  }
+
+  /** How many bytes it holds. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many packets it holds. */
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  /** The number of the next packet. */
+  get nextSeq(): number {
+    return this.#lastSeq + 1;
+  }
+
+  /** Up to which number everything was acknowledged. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** Whether everything that was numbered has been acknowledged. */
+  get isSettled(): boolean {
+    return this.#acknowledged === this.#lastSeq;
+  }
+
+  /** Whether a sender that can wait should. */
+  get isFull(): boolean {
+    const { replayPackets, replayBytes } = this.#limits;
+    return this.length >= replayPackets || this.#bytes >= replayBytes;
+  }
+
+  /** Whether a line of this length may enter without waiting. An empty window takes any. */
+  hasRoomFor(bytes: number): boolean {
+    if (this.length === 0) return true;
+    const { replayPackets, replayBytes } = this.#limits;
+    return this.length < replayPackets && this.#bytes + bytes <= replayBytes;
+  }
+
+  /** Takes the line of the next number in, whether there is room or not. */
+  add(line: string, bytes: number): Entry {
+    const entry: Entry = { seq: ++this.#lastSeq, line, bytes, at: Infinity, wasWritten: false };
+    this.#entries.push(entry);
+    this.#bytes += bytes;
+    this.#budget?.add(this, bytes);
+    return entry;
+  }
+
+  /** An entry went onto the wire of the moment, of which it begins at this byte. */
+  written(entry: Entry, at: number): void {
+    entry.at = at;
+    this.#lastWritten = Math.max(this.#lastWritten, entry.seq);
+  }
+
+  /** The wire has ended. @param offered How many of its bytes may have reached the other side. */
+  detach(offered: number): void {
+    for (const entry of this.#entries) {
+      entry.wasWritten ||= entry.at < offered;
+      entry.at = Infinity;
+    }
+  }
+
+  /** Pushes out the oldest until the window is within its bounds, or holds the newest alone. */
+  trim(): void {
+    const { replayPackets, replayBytes } = this.#limits;
+    while (this.length > 1 && (this.length > replayPackets || this.#bytes > replayBytes)) {
+      this.#evict();
+    }
+  }
+
+  /** For the budget. A resume fails then, unless the peer has received what was let go of. */
+  giveWay(): void {
+    const goal = this.#bytes / 2;
+    do this.#evict(); while (this.#bytes > goal);
+  }
+
+  /**
+   * The peer has everything up to this number. One that goes backwards is ignored.
+   *
+   * @returns Whether anything was new.
+   * @throws {ProtocolError} `PROTOCOL_ERROR`, if it was not sent that much, or it is no number.
+   */
+  acknowledge(ack: unknown): boolean {
+    this.#check(ack);
+    if (ack <= this.#acknowledged) return false;
+    this.#acknowledged = ack;
+    while (this.#entries.first && this.#entries.first.seq <= ack) this.#shift();
+    while (this.#awaited.first && this.#awaited.first.seq <= ack) {
+      this.#awaited.shift()!.settler.resolve();
+    }
+    return true;
+  }
+
+  /**
+   * Whether all that comes after this number is still here.
+   *
+   * @throws {ProtocolError} `PROTOCOL_ERROR`, as {@linkcode Window.acknowledge}.
+   */
+  reaches(ack: unknown): boolean {
+    this.#check(ack);
+    return ack >= this.#evicted;
+  }
+
+  /** Settles when everything that was numbered so far is acknowledged, or the session has ended. */
+  whenDelivered(): Promise<void> {
+    if (this.isSettled) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#awaited.push({ seq: this.#lastSeq, settler: { resolve, reject } });
+    return promise;
+  }
+
+  /** What it holds, in order. */
+  [Symbol.iterator](): Iterator<Entry> {
+    return this.#entries[Symbol.iterator]();
+  }
+
+  /** The session has ended. Returns what it left; call {@linkcode Window.detach} first. */
+  end(error: unknown): Undelivered {
+    const undelivered: Undelivered = {
+      unknown: [],
+      unsent: [],
+      forgotten: Math.max(0, this.#evicted - this.#acknowledged),
+    };
+    for (const { line, wasWritten } of this.#entries) {
+      (wasWritten ? undelivered.unknown : undelivered.unsent).push(lostPacket(line));
+    }
+    for (const { settler } of this.#awaited) settler.reject(error);
+    this.#awaited.clear();
+    while (this.length > 0) this.#shift();
+    return undelivered;
+  }
+
+  #check(ack: unknown): asserts ack is number {
+    if (!Number.isSafeInteger(ack) || (ack as number) < 0) {
+      throw new ProtocolError("PROTOCOL_ERROR", "ack must be an integer from 0");
+    }
+    if ((ack as number) > this.#lastWritten) {
+      throw new ProtocolError("PROTOCOL_ERROR", "ack is above what was sent");
+    }
+  }
+
+  #evict(): void {
+    const entry = this.#shift();
+    if (entry) this.#evicted = entry.seq;
+  }
+
+  #shift(): Entry | undefined {
+    const entry = this.#entries.shift();
+    if (!entry) return undefined;
+    this.#bytes -= entry.bytes;
+    this.#budget?.remove(this, entry.bytes);
+    return entry;
+  }
+}
+
+/** What a line, or the head of one, says. */
+export function lostPacket(line: string): LostPacket {
+  const packet = JSON.parse(line);
+  const kind = packet.id !== undefined
+    ? "request"
+    : packet["reply-to"] !== undefined
+    ? "reply"
+    : "packet";
+  return { kind, action: packet.action, data: packet.data ?? null };
+}
