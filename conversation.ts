@@ -7,7 +7,8 @@
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import type { ActionTable, Run } from "./actions.ts";
-import type { Arrivals } from "./arrivals.ts";
+import { Attachment, type Manner } from "./attachment.ts";
+import { closeError, isResumable } from "./close_info.ts";
 import type {
   CloseInfo,
   ConnectionStats,
@@ -16,26 +17,17 @@ import type {
   RequestOptions,
   SendOptions,
 } from "./contract.ts";
-import { ConnectionError, ERROR_CODES, PnetworkError, ProtocolError } from "./errors.ts";
+import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { PeerLimits } from "./handshake.ts";
 import { Inbox } from "./inbox.ts";
+import { Intake } from "./intake.ts";
 import type { ResolvedLimits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
-import {
-  checkPacket,
-  encodeControl,
-  errorFromData,
-  isErrorData,
-  parseLine,
-  type ReceivedPacket,
-} from "./packet.ts";
-import { Pulse } from "./pulse.ts";
+import type { ReceivedPacket } from "./packet.ts";
 import { Questions } from "./questions.ts";
-import { ReadLoop } from "./read_loop.ts";
 import { harmless, rejected } from "./rejections.ts";
 import { Replies } from "./replies.ts";
 import type { ReplayBudget } from "./replay_budget.ts";
-import { sanitize } from "./sanitize.ts";
 import { beginDelivery, type Delivery, Session } from "./session.ts";
 import type { Sweep } from "./sweep.ts";
 import type { VolatileTerms } from "./volatile_queue.ts";
@@ -82,17 +74,6 @@ export interface ConversationParts extends Agreement {
  */
 export type ConnectionState = "open" | "detached" | "draining" | "closing" | "closed";
 
-/** How an end is told: with a goodbye, with what was queued alone, or not at all. */
-type Manner = "goodbye" | "quietly" | "at once";
-
-/** The ends of a wire that a session outlives. */
-const RESUMABLE: ReadonlySet<string> = new Set([
-  "CONNECTION_LOST",
-  "HEARTBEAT_TIMEOUT",
-  "SLOW_CONSUMER",
-  "GOING_AWAY",
-]);
-const MAX_REASON_LENGTH = 256;
 const INPUT_ENDED: CloseInfo = {
   code: "CONNECTION_LOST",
   reason: "the other side ended the connection",
@@ -115,22 +96,19 @@ export class Conversation {
   readonly #outbox: Outbox;
   readonly #questions: Questions;
   readonly #replies: Replies;
+  readonly #intake: Intake;
   readonly #closed = Promise.withResolvers<CloseInfo>();
   /** Wires that have been let go of, until their sockets are closed. */
   readonly #releasing = new Set<Promise<void>>();
 
   #id: string;
   #token: string | null;
-  /** The wire that counts; the last one, when there is none. */
-  #wire: Wire;
-  #pulse: Pulse | undefined;
+  /** The wire that counts; the last one, while there is none. */
+  #attachment: Attachment;
   #state: ConnectionState = "open";
   #info: CloseInfo | undefined;
   #undelivered = NOTHING;
   #pingsAfterTurn = false;
-  #packetsReceived = 0;
-  #ignored = 0;
-  #refused = 0;
   #earlierBytesReceived = 0;
   #earlierBytesSent = 0;
 
@@ -143,7 +121,6 @@ export class Conversation {
     this.#parts = parts;
     this.#id = id;
     this.#token = token;
-    this.#wire = wire;
     this.#session = new Session(limits.maxPendingRequests, this.#newDelivery(parts));
     const recipient = { token, maxPacketBytes: peerLimits.maxPacketBytes };
     this.#outbox = new Outbox(this.#session, recipient, limits);
@@ -159,7 +136,7 @@ export class Conversation {
       succeeded: (packet, result) => this.reply(packet, result === undefined ? null : result),
       failed: (packet, error) => {
         this.#handOver(packet);
-        if (!this.#replies.fail(packet, error)) this.#ignored++;
+        if (!this.#replies.fail(packet, error)) this.#intake.ignore();
       },
       taken: (packet) => this.#handOver(packet),
     }, limits.maxInFlight);
@@ -169,7 +146,18 @@ export class Conversation {
       (head, replyTo) => this.ended ?? this.#sent(this.#outbox.reply(head, replyTo)),
     );
     this.#questions = new Questions(this.#session, sweep, limits.requestTimeoutMs);
-    this.#attach(wire);
+    this.#intake = new Intake({
+      limits,
+      session: this.#session,
+      inbox: this.inbox,
+      replies: this.#replies,
+      connection: this,
+      sendControl: (action, data, ack) => this.#sendControl(action, data, ack),
+      acknowledged: () => this.#acknowledged(),
+      goAway: (retryAfterMs) => this.#goAway(retryAfterMs),
+      closed: (info) => this.#peerClosed(info),
+    });
+    this.#attachment = this.#attach(wire);
   }
 
   /** The connection's public name. */
@@ -197,6 +185,11 @@ export class Conversation {
     return this.#closed.promise;
   }
 
+  /** Whether nothing new is begun any more. */
+  get isDraining(): boolean {
+    return this.#state === "draining";
+  }
+
   /** Whether it outlives its wire. */
   get hasSession(): boolean {
     return this.#session.delivery !== undefined;
@@ -205,6 +198,10 @@ export class Conversation {
   /** Up to which number the peer's packets were handed over. */
   get handedOver(): number {
     return this.#session.delivery?.arrivals.handedOver ?? 0;
+  }
+
+  get #wire(): Wire {
+    return this.#attachment.wire;
   }
 
   /** What the session that ended last left undelivered. */
@@ -216,12 +213,12 @@ export class Conversation {
   get stats(): ConnectionStats {
     const { delivery } = this.#session;
     return {
-      packetsReceived: this.#packetsReceived,
+      packetsReceived: this.#intake.packets,
       packetsSent: this.#outbox.packetsSent,
       bytesReceived: this.#earlierBytesReceived + this.#wire.bytesRead,
       bytesSent: this.#earlierBytesSent + this.#wire.bytesWritten,
-      ignored: this.#ignored,
-      refused: this.#refused,
+      ignored: this.#intake.ignored,
+      refused: this.#intake.refused,
       dropped: this.#outbox.dropped,
       waiting: this.inbox.length,
       inFlight: this.inbox.inFlight,
@@ -255,7 +252,7 @@ export class Conversation {
   /** Why nothing can be sent any more, if that is so. */
   get ended(): ConnectionError | undefined {
     if (!this.#isEnding()) return undefined;
-    return toError(this.#info ?? { code: "CLOSED", reason: "closed" });
+    return closeError(this.#info ?? { code: "CLOSED", reason: "closed" });
   }
 
   // Wires
@@ -275,8 +272,7 @@ export class Conversation {
       this.#release({ code: "TAKEN_OVER", reason: "the client has come back" }, "goodbye", 0);
     }
     this.#session.delivery!.window.acknowledge(ack);
-    this.#state = "open";
-    this.#attach(wire);
+    this.#reattach(wire);
   }
 
   /**
@@ -293,8 +289,7 @@ export class Conversation {
     this.#session.end(error, this.#newDelivery(agreement));
     this.#id = id;
     this.#token = token;
-    this.#state = "open";
-    this.#attach(wire);
+    this.#reattach(wire);
     return this.#undelivered;
   }
 
@@ -303,65 +298,38 @@ export class Conversation {
     return hasSession ? beginDelivery(limits, peerLimits, budget) : undefined;
   }
 
-  #attach(wire: Wire): void {
+  #attach(wire: Wire): Attachment {
     const { sweep, limits } = this.#parts;
-    const { delivery } = this.#session;
-    if (wire !== this.#wire) {
-      this.#earlierBytesReceived += this.#wire.bytesRead;
-      this.#earlierBytesSent += this.#wire.bytesWritten;
-      this.#wire = wire;
-    }
     // Each side said in the handshake how far it is.
-    delivery?.arrivals.takeAck();
+    this.#session.delivery?.arrivals.takeAck();
     this.#outbox.attach(wire);
-    if (delivery) {
-      this.#pulse = new Pulse({
-        sweep,
-        limits,
-        wire,
-        delivery,
-        ping: () => this.#sendControl("@ping"),
-        acknowledge: () => this.#acknowledge(),
-        fault: (error) => this.#fault(error, wire),
-      });
-    }
-    wire.onFault = (error) => this.#fault(error, wire);
-    wire.closed.then(() =>
-      this.#fault(new ConnectionError("CONNECTION_LOST", "the socket was closed"), wire)
-    );
-    new ReadLoop({
+    return new Attachment({
       wire,
       sweep,
       limits,
       inbox: this.inbox,
       session: this.#session,
-      isCurrent: () => this.#isCurrent(wire),
-      receive: (line) => this.#receive(line),
-      batchEnded: () => this.#pulse?.check(),
-      inputEnded: () => this.#inputEnded(wire),
-      fault: (error) => this.#fault(error, wire),
-    }).run();
+      receive: (line) => this.#intake.receive(line),
+      inputEnded: () => this.#inputEnded(),
+      fault: (error) => this.#fault(error),
+      ping: () => this.#sendControl("@ping"),
+      acknowledge: () => this.#acknowledge(),
+    });
   }
 
-  #isCurrent(wire: Wire): boolean {
-    return wire === this.#wire && this.#state !== "detached" && !this.#isEnding();
+  /** Puts another wire in the place of the last one. */
+  #reattach(wire: Wire): void {
+    this.#earlierBytesReceived += this.#wire.bytesRead;
+    this.#earlierBytesSent += this.#wire.bytesWritten;
+    this.#state = "open";
+    this.#attachment = this.#attach(wire);
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
-  #release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number | false): void {
-    const wire = this.#wire;
-    this.#pulse?.end();
-    this.#pulse = undefined;
+  #release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): void {
     // Where it ends in order, all that was queued may still arrive.
-    this.#outbox.detach(manner === "at once" ? wire.bytesOffered : Infinity);
-    if (manner === "at once") wire.abort();
-    const line = manner === "goodbye"
-      ? encodeControl("@close", {
-        code: info.code,
-        reason: info.reason.slice(0, MAX_REASON_LENGTH),
-      })
-      : undefined;
-    const released = wire.end(line, flushTimeoutMs === false ? undefined : flushTimeoutMs);
+    this.#outbox.detach(manner === "at once" ? this.#wire.bytesOffered : Infinity);
+    const released = this.#attachment.release(info, manner, flushTimeoutMs);
     this.#releasing.add(released);
     released.then(() => this.#releasing.delete(released));
   }
@@ -369,65 +337,18 @@ export class Conversation {
   #detach(info: CloseInfo, manner: Manner): void {
     this.#state = "detached";
     this.#release(info, manner, 0);
-    for (const { reject } of this.#session.pings.takeAll()) reject(toError(info));
+    for (const { reject } of this.#session.pings.takeAll()) reject(closeError(info));
     log.info("{id} is detached: {code}: {reason}", { id: this.#id, ...info });
     this.#parts.onDetach?.(info);
   }
 
   // Receiving
 
-  #receive(line: string): void {
-    const fields = parseLine(line, this.#parts.limits);
-    let packet: ReceivedPacket;
-    try {
-      packet = checkPacket(fields);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      // It uses up its number all the same.
-      if (this.#deliver(fields.seq, fields.ack)) {
-        this.#session.delivery?.arrivals.pass(line.length);
-        this.#refuse(error);
-      }
-      return;
-    }
-    this.#packetsReceived++;
-    if (packet.token !== null && packet.token !== this.#token) {
-      throw new ProtocolError("BAD_TOKEN", "the packet bears a token of another connection");
-    }
-    if (!this.#deliver(fields.seq, fields.ack)) {
-      this.#ignored++;
-      return;
-    }
-    // What has no number is none of the session's concern.
-    const arrivals = fields.seq === undefined ? undefined : this.#session.delivery?.arrivals;
-    if (packet.replyTo === undefined && !packet.action.startsWith("@")) {
-      this.#accept(packet, line.length, arrivals);
-      return;
-    }
-    arrivals?.pass(line.length);
-    if (packet.replyTo !== undefined) this.#settle(packet, packet.replyTo);
-    else this.#control(packet);
-  }
-
-  /** Takes in what a packet says of delivery. `false` if it came before. */
-  #deliver(seq: unknown, ack: unknown): boolean {
-    const isNew = this.#session.receive(seq, ack);
-    if (ack !== undefined) this.#acknowledged();
-    return isNew;
-  }
-
-  /** The window may have room again. */
-  #acknowledged(): void {
-    this.#outbox.admit();
-    this.#pulse?.checkWindow({ isProgress: true });
-    if (this.#state === "draining") this.inbox.changes.notify();
-  }
-
   #handOver(packet: ReceivedPacket): void {
     const { delivery } = this.#session;
     if (!delivery) return;
     delivery.arrivals.handOver(packet);
-    this.#pulse?.check();
+    this.#attachment.pulse?.check();
   }
 
   #acknowledge(): void {
@@ -435,108 +356,32 @@ export class Conversation {
     if (delivery) this.#sendControl("@ack", undefined, delivery.arrivals.takeAck());
   }
 
-  /** The packet is refused, the connection kept. */
-  #refuse({ code, message }: ProtocolError): void {
-    this.#refused++;
-    this.#sendControl("@error", { code, message });
+  /** The window may have room again. */
+  #acknowledged(): void {
+    this.#outbox.admit();
+    this.#attachment.pulse?.checkWindow({ isProgress: true });
+    if (this.#state === "draining") this.inbox.changes.notify();
   }
 
-  #settle(packet: ReceivedPacket, id: number): void {
-    const settler = this.#session.requests.take(id);
-    if (!settler) this.#ignored++;
-    else if (packet.error) settler.reject(errorFromData(packet.error));
-    else settler.resolve(packet.data);
-  }
-
-  #control({ action, data }: ReceivedPacket): void {
-    switch (action) {
-      case "@ping":
-        this.#sendControl("@pong", data, this.#session.delivery?.arrivals.takeAck());
-        return;
-      case "@pong": {
-        const settler = this.#session.pings.take(data as number);
-        if (settler) settler.resolve();
-        // Those without a number were sent for their acknowledgement, or as a sign of life.
-        else if (data !== null) this.#ignored++;
-        return;
-      }
-      case "@ack":
-        return;
-      case "@goaway":
-        this.#goAway(data);
-        return;
-      case "@close": {
-        const info = closeInfoOf(data);
-        if (this.#canDetach(info.code)) this.#detach(info, "quietly");
-        else this.#end(info, "quietly");
-        return;
-      }
-      case "@error":
-        this.#ignored++;
-        log.warn("{id}: the peer refused a packet: {error}", {
-          id: this.#id,
-          error: isErrorData(data) ? errorFromData(data).message : "no reason given",
-        });
-        return;
-      case "@handshake":
-        throw new ProtocolError("UNEXPECTED_PACKET", "the handshake is over");
-      default:
-        // A newer peer's: it must be able to live without an answer.
-        this.#ignored++;
-    }
-  }
-
-  #goAway(data: unknown): void {
+  #goAway(retryAfterMs: number): boolean {
     const { onGoAway } = this.#parts;
-    if (!onGoAway || !this.hasSession) {
-      this.#ignored++;
-      return;
-    }
+    if (!onGoAway || !this.hasSession) return false;
     this.#outbox.hold();
-    const { retryAfterMs } = (data ?? {}) as { retryAfterMs?: unknown };
-    onGoAway(typeof retryAfterMs === "number" && retryAfterMs >= 0 ? retryAfterMs : 0);
+    onGoAway(retryAfterMs);
+    return true;
   }
 
-  #accept(packet: ReceivedPacket, bytes: number, arrivals: Arrivals | undefined): void {
-    const { id } = packet;
-    if (id === undefined && this.#state === "draining") {
-      // It is never handed over, and whoever sent it is not told that it was.
-      arrivals?.hold(packet, bytes);
-      this.#ignored++;
-      return;
-    }
-    const refuse = id === undefined ? undefined : this.#whyNot(packet, id);
-    if (refuse) {
-      arrivals?.pass(bytes);
-      return refuse();
-    }
-    arrivals?.hold(packet, bytes);
-    this.inbox.push(packet, bytes);
-  }
-
-  /** How a request is refused that cannot be handled, if that is so. */
-  #whyNot(packet: ReceivedPacket, id: number): (() => void) | undefined {
-    if (!this.#session.beginAnswer(id, packet)) {
-      const message = `request ${id} is still being answered`;
-      return () => this.#refuse(new ProtocolError("BAD_PACKET", message));
-    }
-    if (this.#state === "draining") {
-      const message = "this side is shutting down";
-      return () => this.#replies.refuse(packet, { code: "GOING_AWAY", message });
-    }
-    if (this.inbox.isFull || this.#session.answering > this.#parts.limits.maxInFlight) {
-      const message = "too many requests at once";
-      return () => this.#replies.refuse(packet, { code: "OVERLOADED", message });
-    }
+  #peerClosed(info: CloseInfo): void {
+    if (this.#canDetach(info.code)) this.#detach(info, "quietly");
+    else this.#end(info, "quietly");
   }
 
   /** The peer has ended its side. A plain one may still read what it asked for. */
-  async #inputEnded(wire: Wire): Promise<void> {
-    if (!this.#isCurrent(wire)) return;
+  async #inputEnded(): Promise<void> {
     if (this.#canDetach(INPUT_ENDED.code)) return this.#detach(INPUT_ENDED, "quietly");
     const { requests, pings } = this.#session;
     for (const { reject } of [...requests.takeAll(), ...pings.takeAll()]) {
-      reject(toError(INPUT_ENDED));
+      reject(closeError(INPUT_ENDED));
     }
     if (!this.hasSession) await this.#drain(this.#parts.limits.drainTimeoutMs);
     this.#end(INPUT_ENDED, "quietly");
@@ -550,7 +395,7 @@ export class Conversation {
     if (delivered && !this.hasSession) return rejected(noSession());
     if (signal?.aborted) return rejected(signal.reason);
     const entered = this.#outbox.send(head, signal);
-    this.#pulse?.checkWindow();
+    this.#attachment.pulse?.checkWindow();
     if (delivered) {
       const arrived = (entered ?? DONE).then(() => this.delivered());
       return harmless(signal ? abortable(arrived, signal) : arrived);
@@ -617,7 +462,7 @@ export class Conversation {
 
   #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (this.ended) return rejected(this.ended);
-    if (!this.hasSession && this.#wire.inputEnded) return rejected(toError(INPUT_ENDED));
+    if (!this.hasSession && this.#wire.inputEnded) return rejected(closeError(INPUT_ENDED));
     const answer = ask();
     // What was sent and not read yet may hold it.
     this.inbox.changes.notify();
@@ -629,14 +474,14 @@ export class Conversation {
   }
 
   #sent(error: PnetworkError | undefined): PnetworkError | undefined {
-    this.#pulse?.checkWindow();
+    this.#attachment.pulse?.checkWindow();
     return this.#orFault(error);
   }
 
   /** A peer that does not take what must go out is too slow to go on with. */
   #orFault(error: PnetworkError | undefined): PnetworkError | undefined {
     if (error?.code !== "SLOW_CONSUMER") return error;
-    this.#fault(error, this.#wire);
+    this.#fault(error);
     // What the session keeps is not lost to it.
     return this.ended ? error : undefined;
   }
@@ -654,11 +499,11 @@ export class Conversation {
 
   /** Whether the session goes on after such an end of its wire. */
   #canDetach(code: string): boolean {
-    return this.hasSession && this.#state === "open" && RESUMABLE.has(code);
+    return this.hasSession && this.#state === "open" && isResumable(code);
   }
 
-  #fault(error: unknown, wire: Wire): void {
-    if (!this.#isCurrent(wire)) return;
+  #fault(error: unknown): void {
+    if (this.#isEnding() || this.#state === "detached") return;
     if (!(error instanceof PnetworkError)) {
       log.error("{id}: {error}", { id: this.#id, error });
       this.#end({ code: "CONNECTION_LOST", reason: "an unexpected error" }, "at once");
@@ -666,7 +511,7 @@ export class Conversation {
     }
     const { code, message: reason } = error;
     log.info("{id}: {code}: {reason}", { id: this.#id, code, reason });
-    const isDeaf = code === "SLOW_CONSUMER" && wire.isCongested;
+    const isDeaf = code === "SLOW_CONSUMER" && this.#wire.isCongested;
     const manner = code !== "CONNECTION_LOST" && !isDeaf ? "goodbye" : "at once";
     if (this.#canDetach(code)) this.#detach({ code, reason }, manner);
     else this.#end({ code, reason }, manner);
@@ -678,7 +523,7 @@ export class Conversation {
   }
 
   /** Ends it in order: nothing new is handled, and what was sent still arrives. */
-  async close(info: CloseInfo, drainTimeoutMs?: number | false): Promise<void> {
+  async close(info: CloseInfo, drainTimeoutMs?: number): Promise<void> {
     if (drainTimeoutMs) await this.#drain(drainTimeoutMs);
     // Whoever closes wants no more handlers started; otherwise what came before the end is handled.
     this.inbox.abandon();
@@ -687,11 +532,11 @@ export class Conversation {
   }
 
   /** Lets running handlers finish, the replies go out that the peer waits for, and all of it arrive. */
-  async #drain(timeoutMs: number | false): Promise<void> {
+  async #drain(timeoutMs: number): Promise<void> {
     if (this.#isEnding() || this.#state === "detached") return;
     this.#state = "draining";
     let isOver = false;
-    const callOff = timeoutMs === false ? () => {} : this.#parts.sweep.after(timeoutMs, () => {
+    const callOff = this.#parts.sweep.after(timeoutMs, () => {
       isOver = true;
       this.inbox.changes.notify();
     });
@@ -706,12 +551,12 @@ export class Conversation {
     callOff();
   }
 
-  #end(info: CloseInfo, manner: Manner, flushTimeoutMs?: number | false): void {
+  #end(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): void {
     if (this.#isEnding()) return;
     const wasDetached = this.#state === "detached";
     this.#state = "closing";
     this.#info = info;
-    const error = toError(info);
+    const error = closeError(info);
     if (!wasDetached) this.#release(info, manner, flushTimeoutMs);
     this.#undelivered = this.#outbox.end(error);
     this.#questions.end(error);
@@ -729,22 +574,6 @@ export class Conversation {
   }
 }
 
-/** What a goodbye says, fit to be shown. */
-function closeInfoOf(data: unknown): CloseInfo {
-  const { code, reason } = (data ?? {}) as { code?: unknown; reason?: unknown };
-  return {
-    code: typeof code === "string" && /^[A-Z_]{1,64}$/.test(code) ? code : "CLOSED",
-    reason: typeof reason === "string" ? sanitize(reason, MAX_REASON_LENGTH) : "no reason given",
-  };
-}
-
 function noSession(): ConnectionError {
   return new ConnectionError("NO_SESSION", "without a session nothing is acknowledged");
-}
-
-/** What those are told who still wait for something. */
-function toError({ code, reason }: CloseInfo): ConnectionError {
-  const codes: readonly string[] = ERROR_CODES.ConnectionError;
-  if (codes.includes(code)) return new ConnectionError(code as "CLOSED", reason);
-  return new ConnectionError("CONNECTION_LOST", `the connection ended: ${code}: ${reason}`);
 }
