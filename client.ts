@@ -5,9 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { abortable } from "./abortable.ts";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { Backoff } from "./backoff.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
@@ -28,18 +26,16 @@ import type {
   Untyped,
 } from "./contract.ts";
 import type { Conversation } from "./conversation.ts";
-import { dial, type Dialled } from "./dial.ts";
+import type { ClientOptions, ClientState, ConnectOptions } from "./client_options.ts";
+import { Dialler, isFinal } from "./dial.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
-import type { Hello, LossReason, Welcome } from "./handshake.ts";
+import type { Hello, Welcome } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
-  type ClientLimits,
-  type ConnectionLimits,
-  type Endpoint,
   resolveClientLimits,
   type ResolvedClientLimits,
   type ResolvedEndpoint,
@@ -49,77 +45,9 @@ import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.t
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
-import type { Undelivered } from "./window.ts";
 import type { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
-
-/** What a {@linkcode Client} may be told. */
-export interface ClientOptions<C extends Contract = Untyped>
-  extends Endpoint, ClientLimits, ConnectionLimits {
-  /** What the server's `authenticate` is shown: any JSON, within `maxHandshakeBytes` of the server. */
-  auth?: unknown;
-  /**
-   * The connection has come. Its packets are handled when this has returned (or its promise has
-   * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
-   * is closed.
-   */
-  onConnect?: (connection: Connection<Flipped<C>>) => unknown;
-  /** The connection has lost its socket. The client reconnects by itself. */
-  onDetach?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
-  /** Another attempt to connect is about to be made. */
-  onRetry?: (attempt: RetryInfo) => unknown;
-  /** The client has come back to its session: nothing was lost. */
-  onResume?: (connection: Connection<Flipped<C>>) => unknown;
-  /**
-   * The client is connected again, but its session could not go on: the connection has a new id and a new
-   * token, and the server knows nothing of what it was before. Here is what may not have arrived; nothing
-   * of it is sent again.
-   */
-  onSessionLost?: (connection: Connection<Flipped<C>>, loss: SessionLoss) => unknown;
-  /**
-   * The connection has gone for good. It may have while `onConnect` was still at work. What the server
-   * did not acknowledge is in its `undelivered`.
-   */
-  onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
-  /** Calls reconnecting off: a connection without a socket then ends. */
-  signal?: AbortSignal;
-}
-
-/** One more attempt to connect. */
-export interface RetryInfo {
-  /** How many have been made in a row, this one included. */
-  attempt: number;
-  /** How long it waits first, in milliseconds. */
-  delayMs: number;
-  /** Why the one before failed; `undefined` at the first. */
-  error?: unknown;
-}
-
-/** A session that could not go on, and what it left. */
-export interface SessionLoss extends Undelivered {
-  /** Why: the server is another one than before, too much was missing, or the session's time was over. */
-  reason: LossReason;
-}
-
-/** How a {@linkcode Client} starts. */
-export interface ConnectOptions {
-  /** Calls the start off. */
-  signal?: AbortSignal;
-  /**
-   * Whether to keep trying where the first attempt fails, with the waits and the `maxAttempts` of
-   * reconnecting. A refusal is final all the same.
-   *
-   * @default {false}
-   */
-  retry?: boolean;
-}
-
-/** Where a client is. */
-export type ClientState = "idle" | "connecting" | "connected" | "reconnecting" | "closed";
-
-/** The longest that a server may ask for before the next attempt, in milliseconds. */
-const MAX_RETRY_AFTER_MS = 60_000;
 
 /**
  * Connects to a server, shakes hands, and runs what is bound for what the server sends.
@@ -150,14 +78,12 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #closed = Promise.withResolvers<CloseInfo>();
 
-  readonly #backoff: Backoff;
+  readonly #dialler: Dialler;
 
   #state: ClientState = "idle";
   #connecting: Promise<void> | undefined;
   #epoch: string | undefined;
-  #retryAfterMs: number | undefined;
-  /** When the socket of the moment came, and how much had been received by then. */
-  #attachedAt = 0;
+  /** How much had been received when the socket of the moment came. */
   #receivedBefore = 0;
   #connection: Connection<Flipped<C>> | undefined;
 
@@ -180,7 +106,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       "onDisconnect",
     ]);
     checkSignal(options.signal);
-    this.#backoff = new Backoff(this.#limits.minRetryMs, this.#limits.maxRetryMs);
+    this.#dialler = new Dialler({
+      endpoint: this.#endpoint,
+      limits: this.#limits,
+      sweep: this.#sweep,
+      hello: () => this.#hello(),
+      onRetry: (attempt) => this.#tell("onRetry", attempt),
+    });
     this.#options = { ...options };
     if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
   }
@@ -405,55 +337,9 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   async #connectFirst(signal: AbortSignal, retry: boolean): Promise<void> {
     const { maxAttempts } = this.#limits;
     const most = retry ? maxAttempts || false : 1;
-    const { wire, welcome } = await this.#dial(signal, most);
-    if (signal.aborted) {
-      wire.abort();
-      throw signal.reason;
-    }
+    const { wire, welcome } = await this.#dialler.dial(signal, { maxAttempts: most });
+    dropUnwanted(wire, signal);
     this.#register(welcome, wire);
-  }
-
-  /** Tries to connect until it succeeds, has tried often enough, or fails for good. */
-  async #dial(
-    signal: AbortSignal,
-    maxAttempts: number | false,
-    { waitsFirst = false } = {},
-  ): Promise<Dialled> {
-    for (let attempt = 1, error: unknown;; attempt++) {
-      if (waitsFirst || attempt > 1) {
-        const delayMs = this.#retryAfterMs ?? this.#backoff.next();
-        this.#retryAfterMs = undefined;
-        this.#tell("onRetry", { attempt, delayMs, error });
-        await this.#pause(delayMs, signal);
-      }
-      try {
-        return await dial({
-          endpoint: this.#endpoint,
-          limits: this.#limits,
-          sweep: this.#sweep,
-          hello: () => this.#hello(),
-          signal,
-        });
-      } catch (failure) {
-        if (signal.aborted || isFinal(failure) || attempt === maxAttempts) throw failure;
-        log.info("attempt {attempt} to connect to {address} failed: {error}", {
-          attempt,
-          address: this.address,
-          error: failure,
-        });
-        error = failure;
-      }
-    }
-  }
-
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const callOff = this.#sweep.after(ms, resolve);
-    try {
-      await abortable(promise, signal);
-    } finally {
-      callOff();
-    }
   }
 
   #hello(): Hello {
@@ -484,7 +370,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       onDetach: (info) => {
         this.#connecting = this.#reconnect(connection, info);
       },
-      onGoAway: (ms) => this.#retryAfterMs = Math.min(ms, MAX_RETRY_AFTER_MS),
+      onGoAway: (retryAfterMs) => this.#dialler.waitNext(retryAfterMs),
       onEnd: (info) => {
         this.#closing.abort(new ConnectionError("CLOSED", "the connection has ended"));
         forgetConnection(this.clients, connection.token!);
@@ -505,8 +391,6 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   #attached({ epoch }: Welcome): void {
     this.#state = "connected";
     this.#epoch = epoch;
-    this.#retryAfterMs = undefined;
-    this.#attachedAt = this.#sweep.now();
     this.#receivedBefore = this.#connection!.stats.packetsReceived;
   }
 
@@ -515,10 +399,9 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     const conversation = conversationOf(connection);
     this.#state = "reconnecting";
     this.#tell("onDetach", connection, info);
-    // A server that lets clients in and drops them at once is to be left in peace for longer and longer.
-    const wasOfUse = connection.stats.packetsReceived > this.#receivedBefore ||
-      this.#sweep.now() - this.#attachedAt > this.#backoff.boundMs;
-    if (wasOfUse) this.#backoff.reset();
+    this.#dialler.dropped({
+      wasOfUse: connection.stats.packetsReceived > this.#receivedBefore,
+    });
     const { signal } = this.#options;
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     try {
@@ -534,13 +417,11 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   async #comeBack(connection: Connection<Flipped<C>>, signal: AbortSignal): Promise<void> {
     const conversation = conversationOf(connection);
     for (;;) {
-      const { wire, welcome } = await this.#dial(signal, this.#limits.maxAttempts, {
+      const { wire, welcome } = await this.#dialler.dial(signal, {
+        maxAttempts: this.#limits.maxAttempts,
         waitsFirst: true,
       });
-      if (signal.aborted) {
-        wire.abort();
-        throw signal.reason;
-      }
+      dropUnwanted(wire, signal);
       if (welcome.ack === undefined) return this.#beginAnew(connection, welcome, wire);
       if (canResume(conversation, welcome.ack, wire)) {
         conversation.resume(wire, welcome.ack);
@@ -606,24 +487,17 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 }
 
-/** Failures that another attempt would not mend. */
-function isFinal(error: unknown): boolean {
-  if (!(error instanceof PnetworkError)) return true;
-  return FINAL.has(error.code);
+/** It may have been called off while the promise of this wire was on its way. */
+function dropUnwanted(wire: Wire, signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  wire.abort();
+  throw signal.reason;
 }
-
-const FINAL: ReadonlySet<string> = new Set([
-  "REFUSED",
-  "VERSION_UNSUPPORTED",
-  "PROTOCOL_ERROR",
-  "TAKEN_OVER",
-  "CLOSED",
-]);
 
 /** What the end of a connection is said to be that could not come back. */
 function endOf(error: unknown): CloseInfo {
   const reason = error instanceof Error ? error.message : String(error);
-  if (error instanceof PnetworkError && FINAL.has(error.code)) return { code: error.code, reason };
+  if (error instanceof PnetworkError && isFinal(error)) return { code: error.code, reason };
   return { code: "SESSION_LOST", reason: `the client could not come back: ${reason}` };
 }
 

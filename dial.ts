@@ -4,7 +4,10 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
+import { Backoff } from "./backoff.ts";
+import type { RetryInfo } from "./client_options.ts";
 import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
@@ -12,6 +15,8 @@ import { encodeControl } from "./packet.ts";
 import type { Sweep } from "./sweep.ts";
 import { connect, endpointText, SocketTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
+
+const log = getLogger(["pnetwork", "client"]);
 
 /** What is dialled with. */
 export interface DialParts {
@@ -23,9 +28,33 @@ export interface DialParts {
   sweep: Sweep;
   /** What to ask for: looked up as late as can be. */
   hello: () => Hello;
-  /** Calls it off. */
-  signal: AbortSignal;
+  /** Another attempt is about to be made. */
+  onRetry: (retry: RetryInfo) => void;
 }
+
+/** How often is tried. */
+export interface DialOptions {
+  /** How many attempts may fail; `false` for no bound. */
+  maxAttempts: number | false;
+  /**
+   * Whether even the first one waits, as those do that come back.
+   *
+   * @default {false}
+   */
+  waitsFirst?: boolean;
+}
+
+/** The longest that a server may ask for before the next attempt, in milliseconds. */
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** The refusals after which another attempt is no use. */
+const FINAL: ReadonlySet<string> = new Set([
+  "REFUSED",
+  "VERSION_UNSUPPORTED",
+  "PROTOCOL_ERROR",
+  "TAKEN_OVER",
+  "CLOSED",
+]);
 
 /** A server that has let this client in. */
 export interface Dialled {
@@ -35,20 +64,86 @@ export interface Dialled {
   welcome: Welcome;
 }
 
-/**
- * Connects and shakes hands, within `handshakeTimeoutMs`. Throws like `Client.start()`.
- */
-export async function dial(parts: DialParts): Promise<Dialled> {
-  const { limits, sweep } = parts;
-  const timeout = new AbortController();
-  const callOff = sweep.after(
-    limits.handshakeTimeoutMs,
-    () => timeout.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
-  );
-  try {
-    return await shakeHands(parts, AbortSignal.any([parts.signal, timeout.signal]));
-  } finally {
-    callOff();
+/** Whether another attempt would not mend this. */
+export function isFinal(error: unknown): boolean {
+  return !(error instanceof PnetworkError) || FINAL.has(error.code);
+}
+
+/** Connects to one server, again and again, and ever more slowly where it is of no use. */
+export class Dialler {
+  readonly #parts: DialParts;
+  readonly #backoff: Backoff;
+  #retryAfterMs: number | undefined;
+  #connectedAt = 0;
+
+  constructor(parts: DialParts) {
+    this.#parts = parts;
+    this.#backoff = new Backoff(parts.limits.minRetryMs, parts.limits.maxRetryMs);
+  }
+
+  /** The next attempt is to wait for so long: the server has asked for it. */
+  waitNext(ms: number): void {
+    this.#retryAfterMs = Math.min(ms, MAX_RETRY_AFTER_MS);
+  }
+
+  /**
+   * The socket was lost again. A server that lets clients in and drops them at once is left in peace for
+   * longer and longer.
+   */
+  dropped({ wasOfUse }: { wasOfUse: boolean }): void {
+    const lifetimeMs = this.#parts.sweep.now() - this.#connectedAt;
+    if (wasOfUse || lifetimeMs > this.#backoff.boundMs) this.#backoff.reset();
+  }
+
+  /** Tries until it succeeds, has tried often enough, or has failed for good. Throws like `Client.start()`. */
+  async dial(
+    signal: AbortSignal,
+    { maxAttempts, waitsFirst = false }: DialOptions,
+  ): Promise<Dialled> {
+    const { sweep, onRetry } = this.#parts;
+    for (let attempt = 1, error: unknown;; attempt++) {
+      if (waitsFirst || attempt > 1) {
+        const delayMs = this.#retryAfterMs ?? this.#backoff.next();
+        onRetry({ attempt, delayMs, error });
+        await this.#pause(delayMs, signal);
+      }
+      try {
+        const dialled = await this.#dialOnce(signal);
+        this.#retryAfterMs = undefined;
+        this.#connectedAt = sweep.now();
+        return dialled;
+      } catch (failure) {
+        if (signal.aborted || isFinal(failure) || attempt === maxAttempts) throw failure;
+        this.#retryAfterMs = undefined;
+        log.info("attempt {attempt} to connect failed: {error}", { attempt, error: failure });
+        error = failure;
+      }
+    }
+  }
+
+  /** Within `handshakeTimeoutMs`. */
+  async #dialOnce(signal: AbortSignal): Promise<Dialled> {
+    const { limits, sweep } = this.#parts;
+    const timeout = new AbortController();
+    const callOff = sweep.after(
+      limits.handshakeTimeoutMs,
+      () => timeout.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
+    );
+    try {
+      return await shakeHands(this.#parts, AbortSignal.any([signal, timeout.signal]));
+    } finally {
+      callOff();
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = this.#parts.sweep.after(ms, resolve);
+    try {
+      await abortable(promise, signal);
+    } finally {
+      callOff();
+    }
   }
 }
 

@@ -41,14 +41,14 @@ export type {
   BroadcastRequestOptions,
   BroadcastResult,
 } from "./broadcasts.ts";
-export {
-  Client,
-  type ClientOptions,
-  type ClientState,
-  type ConnectOptions,
-  type RetryInfo,
-  type SessionLoss,
-} from "./client.ts";
+export { Client } from "./client.ts";
+export type {
+  ClientOptions,
+  ClientState,
+  ConnectOptions,
+  RetryInfo,
+  SessionLoss,
+} from "./client_options.ts";
 export {
   LineDecoder,
   type LineDecoderOptions,

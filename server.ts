@@ -7,7 +7,6 @@
 import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
-import { AddressCounts } from "./addresses.ts";
 import { Admission, type AdmissionParts, type Newcomer, type Verdict } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import {
@@ -21,7 +20,7 @@ import {
   type BroadcastResult,
 } from "./broadcasts.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
-import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
+import type { ConnectionMap } from "./connection_map.ts";
 import type {
   ActionsOf,
   CloseInfo,
@@ -34,8 +33,7 @@ import type {
   PacketTo,
   Untyped,
 } from "./contract.ts";
-import { Detached } from "./detached.ts";
-import { ConnectionError, HandshakeError } from "./errors.ts";
+import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
 import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
 import { runAction } from "./loopback.ts";
@@ -53,6 +51,7 @@ import {
   type ServerLimits,
 } from "./options.ts";
 import { createPacket, describe, type Packet } from "./packet.ts";
+import { loseSession, Registry } from "./registry.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
@@ -115,15 +114,6 @@ export interface Group<C extends Contract = Untyped> {
   ): Promise<Map<string, BroadcastOutcome>>;
 }
 
-/** What the server knows of one client besides its connection. */
-interface Member<C extends Contract> {
-  readonly connection: Connection<C>;
-  /** What counts as its address; `undefined` for one that is not counted. */
-  from: string | undefined;
-  /** Calls the end of its session off; set while it is detached. */
-  callOff: (() => void) | undefined;
-}
-
 /** Clients that are asked to go come back spread over so much time for each, … */
 const SPREAD_MS_PER_CLIENT = 5;
 /** … and over so much in all. */
@@ -147,9 +137,6 @@ const MAX_SPREAD_MS = 10_000;
  * ```
  */
 export class Server<C extends Contract = Untyped> implements AsyncDisposable {
-  /** The registered clients, by their secret token. */
-  readonly clients: ConnectionMap<C> = new ConnectionMap<C>();
-
   readonly #endpoint: ResolvedEndpoint;
   readonly #limits: ResolvedServerLimits;
   readonly #options: ServerOptions<C>;
@@ -159,9 +146,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #changes = new Changes();
   readonly #epoch = crypto.randomUUID();
   readonly #budget: ReplayBudget;
-  readonly #members = new Map<Connection<C>, Member<C>>();
-  readonly #attached = new AddressCounts();
-  readonly #detached: Detached<Member<C>>;
+  readonly #registry: Registry<C>;
   readonly #admission: Admission;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -191,7 +176,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     this.#options = { ...options };
     this.#groups = new Groups(this.#limits);
     this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
-    this.#detached = new Detached(this.#limits);
+    this.#registry = new Registry(this.#limits, this.#sweep);
     this.#admission = new Admission({
       limits: this.#limits,
       sweep: this.#sweep,
@@ -199,6 +184,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       find: ({ resume }) => this.#find(resume) as Connection | undefined,
       register: (newcomer) => this.#admit(newcomer),
     });
+  }
+
+  /** The registered clients, by their secret token; those whose socket has dropped among them. */
+  get clients(): ConnectionMap<C> {
+    return this.#registry.clients;
   }
 
   /** The host that it was told to listen on; the path, for a Unix socket. */
@@ -444,7 +434,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #find(resume: Resume | undefined): Connection<C> | undefined {
     if (resume?.epoch !== this.#epoch) return undefined;
     const connection = this.clients.get(resume.token);
-    return connection?.hasSession ? connection : undefined;
+    const canGoOn = connection?.hasSession && connection.state !== "draining";
+    return canGoOn ? connection : undefined;
   }
 
   /** Lets a client go on with its session, or begin one. All in one turn: nothing comes in between. */
@@ -463,109 +454,54 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Puts a client onto its new wire. The one before, if it is still there, no longer counts. */
   #resume(connection: Connection<C>, { wire, from }: Newcomer, { epoch, ack }: Resume): void {
-    const member = this.#members.get(connection)!;
+    this.#registry.reattach(connection, from);
+    const { id } = connection;
+    const token = connection.token!;
     const conversation = conversationOf(connection);
-    const isTakeover = member.callOff === undefined;
-    // It need not find room for what it holds already.
-    if (isTakeover) this.#attached.remove(member.from);
-    try {
-      this.#checkRoom(from);
-    } catch (error) {
-      if (isTakeover) this.#attached.add(member.from);
-      throw error;
-    }
-    this.#comeBack(member);
-    this.#attached.add(from);
-    member.from = from;
-    const { id, token } = connection;
-    wire.write(encodeWelcome({
-      id,
-      token: token!,
-      limits: this.#limits,
-      epoch,
-      ack: conversation.handedOver,
-      reason: undefined,
-    }));
+    const { handedOver } = conversation;
+    const limits = this.#limits;
+    wire.write(encodeWelcome({ id, token, limits, epoch, ack: handedOver, reason: undefined }));
     conversation.resume(wire, ack);
     log.info("{id} has come back from {address}", { id, address: wire.address });
     this.#tell("onResume", connection);
   }
 
-  #register(newcomer: Newcomer, reason?: LossReason): void {
-    const { hello, wire, from, attached } = newcomer;
-    this.#checkRoom(from);
+  #register({ hello, wire, from, attached }: Newcomer, reason?: LossReason): void {
+    this.#registry.checkRoom(from);
     const id = generateId();
     const token = crypto.randomUUID();
-    const hasSession = hello.wantsSession && this.#limits.sessionTtlMs !== false;
+    const limits = this.#limits;
+    const hasSession = hello.wantsSession && limits.sessionTtlMs !== false;
     const epoch = hasSession ? this.#epoch : undefined;
-    wire.write(encodeWelcome({ id, token, limits: this.#limits, epoch, ack: undefined, reason }));
+    wire.write(encodeWelcome({ id, token, limits, epoch, ack: undefined, reason }));
     const connection: Connection<C> = acceptConnection<C>({
       id,
       token,
       wire,
       attached,
       hasSession,
+      limits,
       sweep: this.#sweep,
-      limits: this.#limits,
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,
       groups: this.#groups as unknown as Groups<Connection>,
-      onDetach: (info) => this.#detach(member, info),
-      onEnd: (info) => this.#forget(member, token, info),
+      onDetach: (info) => this.#detached(connection, info),
+      onEnd: (info) => this.#disconnected(connection, info),
     });
-    const member: Member<C> = { connection, from, callOff: undefined };
-    this.#members.set(connection, member);
-    keepConnection(this.clients, token, connection);
-    this.#attached.add(from);
+    this.#registry.add(connection, token, from);
     log.info("{id} connected from {address}", { id, address: wire.address });
     this.#connected(connection);
   }
 
-  /**
-   * Whether one more may have a wire.
-   *
-   * @throws {HandshakeError} `SERVER_FULL`.
-   */
-  #checkRoom(from: string | undefined): void {
-    const { maxConnections, maxConnectionsPerAddress } = this.#limits;
-    if (this.#attached.total >= maxConnections) {
-      throw new HandshakeError("SERVER_FULL", "the server has no room for more clients");
-    }
-    if (
-      maxConnectionsPerAddress !== false && this.#attached.of(from) >= maxConnectionsPerAddress
-    ) {
-      throw new HandshakeError("SERVER_FULL", "too many clients from this address");
-    }
-  }
-
-  /** A wire has dropped: the session waits for another one, for its time. */
-  #detach(member: Member<C>, info: CloseInfo): void {
-    const { connection, from } = member;
-    this.#attached.remove(from);
-    member.callOff = this.#sweep.after(
-      this.#limits.sessionTtlMs as number,
-      () => loseSession(connection, "the client did not come back in time"),
-    );
+  #detached(connection: Connection<C>, info: CloseInfo): void {
+    const tooMany = this.#registry.detach(connection);
     this.#tell("onDetach", connection, info);
-    const tooMany = this.#detached.add(member, from);
-    if (tooMany) loseSession(tooMany.connection, "too many clients have dropped");
+    if (tooMany) loseSession(tooMany, "too many clients have dropped");
   }
 
-  /** A detached member is none any more. */
-  #comeBack(member: Member<C>): void {
-    if (!member.callOff) return;
-    member.callOff();
-    member.callOff = undefined;
-    this.#detached.delete(member, member.from);
-  }
-
-  #forget(member: Member<C>, token: string, info: CloseInfo): void {
-    const { connection, from } = member;
-    forgetConnection(this.clients, token);
-    this.#members.delete(connection);
-    if (member.callOff) this.#comeBack(member);
-    else this.#attached.remove(from);
+  #disconnected(connection: Connection<C>, info: CloseInfo): void {
+    this.#registry.delete(connection);
     this.#ending++;
     connection.closed.then(() => {
       this.#ending--;
@@ -594,21 +530,17 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /** Calls a hook. What it throws is its own affair. */
-  async #tell(
-    hook: "onDetach" | "onResume" | "onDisconnect",
-    connection: Connection<C>,
-    info: CloseInfo = { code: "CLOSED", reason: "" },
+  async #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
+    hook: Hook,
+    ...args: Parameters<NonNullable<ServerOptions<C>[Hook]>>
   ): Promise<void> {
+    const [connection] = args;
     try {
-      await this.#options[hook]?.(connection, info);
+      await (this.#options[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
     } catch (error) {
       log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
     }
   }
-}
-
-function loseSession<C extends Contract>(connection: Connection<C>, reason: string): void {
-  conversationOf(connection).abandon({ code: "SESSION_LOST", reason });
 }
 
 function broadcastTo<C extends Contract>(

@@ -1,0 +1,75 @@
+/**
+ * What a client may be told, and what it tells.
+ *
+ * @module
+ */
+
+import type { Connection } from "./connection.ts";
+import type { CloseInfo, Contract, Flipped, Untyped } from "./contract.ts";
+import type { LossReason } from "./handshake.ts";
+import type { ClientLimits, ConnectionLimits, Endpoint } from "./options.ts";
+import type { Undelivered } from "./window.ts";
+
+/** What a `Client` may be told. */
+export interface ClientOptions<C extends Contract = Untyped>
+  extends Endpoint, ClientLimits, ConnectionLimits {
+  /** What the server's `authenticate` is shown: any JSON, within `maxHandshakeBytes` of the server. */
+  auth?: unknown;
+  /**
+   * The connection has come. Its packets are handled when this has returned (or its promise has
+   * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
+   * is closed.
+   */
+  onConnect?: (connection: Connection<Flipped<C>>) => unknown;
+  /** The connection has lost its socket. The client reconnects by itself. */
+  onDetach?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
+  /** Another attempt to connect is about to be made. */
+  onRetry?: (attempt: RetryInfo) => unknown;
+  /** The client has come back to its session: nothing was lost. */
+  onResume?: (connection: Connection<Flipped<C>>) => unknown;
+  /**
+   * The client is connected again, but its session could not go on: the connection has a new id and a new
+   * token, and the server knows nothing of what it was before. Here is what may not have arrived; nothing
+   * of it is sent again.
+   */
+  onSessionLost?: (connection: Connection<Flipped<C>>, loss: SessionLoss) => unknown;
+  /**
+   * The connection has gone for good. It may have while `onConnect` was still at work. What the server
+   * did not acknowledge is in its `undelivered`.
+   */
+  onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
+  /** Calls reconnecting off: a connection without a socket then ends. */
+  signal?: AbortSignal;
+}
+
+/** One more attempt to connect. */
+export interface RetryInfo {
+  /** How many have been made in a row, this one included. */
+  attempt: number;
+  /** How long it waits first, in milliseconds. */
+  delayMs: number;
+  /** Why the one before failed; `undefined` at the first. */
+  error?: unknown;
+}
+
+/** A session that could not go on, and what it left. */
+export interface SessionLoss extends Undelivered {
+  /** Why: the server is another one than before, too much was missing, or the session's time was over. */
+  reason: LossReason;
+}
+
+/** How a `Client` starts. */
+export interface ConnectOptions {
+  /** Calls the start off. */
+  signal?: AbortSignal;
+  /**
+   * Whether to keep trying where the first attempt fails, with the waits and the `maxAttempts` of
+   * reconnecting. A refusal is final all the same.
+   *
+   * @default {false}
+   */
+  retry?: boolean;
+}
+
+/** Where a client is. */
+export type ClientState = "idle" | "connecting" | "connected" | "reconnecting" | "closed";
