@@ -76,7 +76,6 @@ Deno.test("any JSON comes out as it went in, with all its stamps", () => {
       assertEquals(JSON.stringify(packet.data), JSON.stringify(data));
       assertEquals(packet["packet-created"], stamp.created);
       assertEquals([packet.token, packet.id, packet.replyTo], [stamp.token, stamp.id, undefined]);
-      assertFalse(packet.isOfSession);
       // And once more, as whoever forwards it does.
       assertEquals(encodeHead(packet), encodeHead({ action, data }));
     }),

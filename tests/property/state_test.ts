@@ -210,6 +210,7 @@ Deno.test("whatever handlers do, packets start in order, end once, and never too
           return run;
         },
         run: (run) => run({} as Peer),
+        taken: () => {},
         succeeded: ({ data }) => void ended.push(`${data}`),
         failed: ({ data }, error) => void ended.push(`${data} ${error}`),
       }, max);

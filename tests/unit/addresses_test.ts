@@ -73,3 +73,12 @@ Deno.test("what is not counted is none however often it comes", () => {
   assertEquals(counts.of(undefined), 0);
   assertEquals(counts.of("undefined"), 0);
 });
+
+Deno.test("all are counted together, wherever they come from", () => {
+  const counts = new AddressCounts();
+  for (const key of ["a", "a", "b", undefined]) counts.add(key);
+  assertEquals(counts.total, 4);
+  counts.remove("a");
+  counts.remove(undefined);
+  assertEquals([counts.total, counts.of("a")], [2, 1]);
+});

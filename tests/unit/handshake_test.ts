@@ -11,9 +11,12 @@ import {
   encodeRefusal,
   encodeWelcome,
   type Hello,
+  type PeerLimits,
   PROTOCOL_VERSION,
   readHello,
   readWelcome,
+  type Resume,
+  type Welcome,
 } from "../../handshake.ts";
 import { DEFAULTS, resolveConnectionLimits } from "../../options.ts";
 import { Sweep } from "../../sweep.ts";
@@ -23,7 +26,23 @@ import { bytes, splits } from "../support/bytes.ts";
 
 const ID = "0197f3a0-0000-7000-8000-000000000001";
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
-const HELLO: Hello = { auth: null, maxPacketBytes: 4_096, wantsResume: false };
+const EPOCH = "0197f3a0-0000-7000-8000-00000000000e";
+const { maxPacketBytes, replayPackets, replayBytes } = DEFAULTS;
+const DEFAULT_LIMITS: PeerLimits = { maxPacketBytes, replayPackets, replayBytes };
+const LIMITS: PeerLimits = { maxPacketBytes: 8_192, replayPackets: 7, replayBytes: 900 };
+const LIMITS_JSON = '{"maxPacketBytes":8192,"replayPackets":7,"replayBytes":900}';
+const RESUME: Resume = { token: TOKEN, epoch: EPOCH, ack: 5 };
+/** Of a client that asks for nothing. */
+const HELLO: Hello = { auth: null, limits: LIMITS, wantsSession: false, resume: undefined };
+/** Of a server that grants no session. */
+const WELCOME: Welcome = {
+  id: ID,
+  token: TOKEN,
+  limits: LIMITS,
+  epoch: undefined,
+  ack: undefined,
+  reason: undefined,
+};
 
 /** Reads these chunks, then the end of the bytes. */
 class MemoryTransport implements Transport {
@@ -66,8 +85,8 @@ function hello(line: string): Promise<Hello | undefined> {
   return reading([bytes(line, "\n")], readHello);
 }
 
-function welcome(line: string) {
-  return reading([bytes(line, "\n")], readWelcome);
+function welcome(line: string, resume?: Resume) {
+  return reading([bytes(line, "\n")], (wire) => readWelcome(wire, resume));
 }
 
 /** A server's answer with some of it changed. */
@@ -92,49 +111,76 @@ function withoutTime(line: string): string {
 
 // The client's line
 
-Deno.test("a client says its version and limit, and what it was given as auth", () => {
+Deno.test("a client says its version and limits, and what it was given as auth", () => {
+  const auth = { user: "Ada" };
   assertEquals(
-    withoutTime(encodeHello({ user: "Ada" }, 4_096)),
-    '{"action":"@handshake","data":{"version":1,"limits":{"maxPacketBytes":4096},"auth":{"user":"Ada"}},"token":null}',
+    withoutTime(encodeHello({ ...HELLO, auth })),
+    `{"action":"@handshake","data":{"version":1,"limits":${LIMITS_JSON},"auth":{"user":"Ada"}},"token":null}`,
   );
   assertEquals(
-    withoutTime(encodeHello(undefined, 4_096)),
-    '{"action":"@handshake","data":{"version":1,"limits":{"maxPacketBytes":4096}},"token":null}',
+    withoutTime(encodeHello({ ...HELLO, auth: undefined })),
+    `{"action":"@handshake","data":{"version":1,"limits":${LIMITS_JSON}},"token":null}`,
   );
-  assertStringIncludes(encodeHello(null, 4_096), '"auth":null');
+  assertStringIncludes(encodeHello(HELLO), '"auth":null');
   assertEquals(PROTOCOL_VERSION, 1);
 });
 
+Deno.test("a client asks for a session, and says which one it comes back to", () => {
+  const asks = (hello: Partial<Hello>) =>
+    withoutTime(encodeHello({ ...HELLO, auth: undefined, ...hello }));
+  assertEquals(
+    asks({ wantsSession: true }),
+    `{"action":"@handshake","data":{"version":1,"limits":${LIMITS_JSON},"session":true},"token":null}`,
+  );
+  // The token of the session is no stamp: nothing travels on it yet.
+  assertEquals(
+    asks({ wantsSession: true, resume: RESUME }),
+    `{"action":"@handshake","data":{"version":1,"limits":${LIMITS_JSON},"session":true,` +
+      `"resume":{"token":"${TOKEN}","epoch":"${EPOCH}","ack":5}},"token":null}`,
+  );
+});
+
+Deno.test("limits that are none of the other side's concern are not told", () => {
+  const limits = { ...resolveConnectionLimits({}), ...LIMITS };
+  assertEquals(JSON.parse(encodeHello({ ...HELLO, limits })).data.limits, LIMITS);
+  assertEquals(JSON.parse(encodeWelcome({ ...WELCOME, limits })).data.limits, LIMITS);
+});
+
 Deno.test("a server reads what a client says, however the bytes are cut", async () => {
-  for (const chunks of splits(bytes(encodeHello({ user: "Ådä" }, 4_096), "\r\n"))) {
-    assertEquals(await reading(chunks, readHello), {
-      auth: { user: "Ådä" },
-      maxPacketBytes: 4_096,
-      wantsResume: false,
-    });
+  const hello: Hello = { ...HELLO, auth: { user: "Ådä" }, wantsSession: true, resume: RESUME };
+  for (const chunks of splits(bytes(encodeHello(hello), "\r\n"))) {
+    assertEquals(await reading(chunks, readHello), hello);
   }
 });
 
 Deno.test("the version is all that a client must say", async () => {
-  assertEquals(await hello('{"action":"@handshake","data":{"version":1}}'), {
-    auth: null,
-    maxPacketBytes: DEFAULTS.maxPacketBytes,
-    wantsResume: false,
-  });
-  assertEquals(await hello('{"action":"@handshake","data":{"version":1,"limits":{}}}'), {
-    auth: null,
-    maxPacketBytes: DEFAULTS.maxPacketBytes,
-    wantsResume: false,
-  });
+  const plain: Hello = { ...HELLO, limits: DEFAULT_LIMITS };
+  assertEquals(await hello('{"action":"@handshake","data":{"version":1}}'), plain);
+  assertEquals(await hello('{"action":"@handshake","data":{"version":1,"limits":{}}}'), plain);
+  assertEquals(await hello('{"action":"@handshake","data":{"version":1,"session":false}}'), plain);
 });
 
-Deno.test("whoever asks for a session or brings more than is known is read all the same", async () => {
+Deno.test("whoever comes back wants a session, also where it does not say so", async () => {
+  for (const session of ["", '"session":false,', '"session":true,']) {
+    const resume = `{"token":"${TOKEN}","epoch":"${EPOCH}","ack":5}`;
+    const line = `{"action":"@handshake","data":{"version":1,${session}"resume":${resume}}}`;
+    assertEquals(await hello(line), {
+      ...HELLO,
+      limits: DEFAULT_LIMITS,
+      wantsSession: true,
+      resume: RESUME,
+    });
+  }
+});
+
+Deno.test("whoever brings more than is known is read all the same", async () => {
   const line = '{"action":"@handshake","id":7,"token":"t","data":{"version":1,"session":true,' +
-    '"resume":{"token":"x","epoch":"y","ack":0},"secure":{},"auth":false}}';
+    '"resume":{"token":"x","epoch":"y","ack":0,"more":1},"secure":{},"auth":false}}';
   assertEquals(await hello(line), {
     auth: false,
-    maxPacketBytes: DEFAULTS.maxPacketBytes,
-    wantsResume: true,
+    limits: DEFAULT_LIMITS,
+    wantsSession: true,
+    resume: { token: "x", epoch: "y", ack: 0 },
   });
 });
 
@@ -145,7 +191,7 @@ Deno.test("whoever leaves without a word, or in the middle of one, asks for noth
 });
 
 Deno.test("what comes behind the first line is left for whoever reads on", async () => {
-  const chunks = [bytes(encodeHello(null, 4_096), '\n{"action":"a"}\n{"action":"b"}\n')];
+  const chunks = [bytes(encodeHello(HELLO), '\n{"action":"a"}\n{"action":"b"}\n')];
   await reading(chunks, async (wire) => {
     await readHello(wire);
     assertEquals(await wire.read(), ['{"action":"a"}', '{"action":"b"}']);
@@ -181,6 +227,40 @@ const BAD_HELLOS: [line: string, code: string][] = [
     `{"action":"@handshake","data":{"version":1,"limits":{"maxPacketBytes":${limit}}}}`,
     "BAD_PACKET",
   ]),
+  ...["replayPackets", "replayBytes"].flatMap((name) =>
+    ["0", "-1", "1.5", "1e400", "9007199254740992", "null", '"5"', "[5]"].map((limit): [
+      string,
+      string,
+    ] => [
+      `{"action":"@handshake","data":{"version":1,"limits":{"${name}":${limit}}}}`,
+      "BAD_PACKET",
+    ])
+  ),
+  ...["null", "1", '"true"', "[]", "{}"].map((session): [string, string] => [
+    `{"action":"@handshake","data":{"version":1,"session":${session}}}`,
+    "BAD_PACKET",
+  ]),
+  ...[
+    "null",
+    "5",
+    '"x"',
+    "[]",
+    "{}",
+    '{"epoch":"y","ack":0}',
+    '{"token":5,"epoch":"y","ack":0}',
+    '{"token":null,"epoch":"y","ack":0}',
+    '{"token":"x","ack":0}',
+    '{"token":"x","epoch":"","ack":0}',
+    `{"token":"x","epoch":"${"y".repeat(65)}","ack":0}`,
+    '{"token":"x","epoch":1,"ack":0}',
+    '{"token":"x","epoch":"y"}',
+    ...["-1", "1.5", '"0"', "null", "1e400", "9007199254740992", "[0]"].map((ack) =>
+      `{"token":"x","epoch":"y","ack":${ack}}`
+    ),
+  ].map((resume): [string, string] => [
+    `{"action":"@handshake","data":{"version":1,"session":true,"resume":${resume}}}`,
+    "BAD_PACKET",
+  ]),
 ];
 
 Deno.test("a first line that is no handshake is a ProtocolError with the right code", async () => {
@@ -190,18 +270,25 @@ Deno.test("a first line that is no handshake is a ProtocolError with the right c
   }
 });
 
-Deno.test("the bounds of a limit are accepted", async () => {
-  for (const limit of [4_096, Number.MAX_SAFE_INTEGER]) {
-    const line =
-      `{"action":"@handshake","data":{"version":1,"limits":{"maxPacketBytes":${limit}}}}`;
-    assertEquals((await hello(line))?.maxPacketBytes, limit);
+Deno.test("the bounds of a limit, of an epoch and of an ack are accepted", async () => {
+  const smallest: PeerLimits = { maxPacketBytes: 4_096, replayPackets: 1, replayBytes: 1 };
+  const most = Number.MAX_SAFE_INTEGER;
+  const largest: PeerLimits = { maxPacketBytes: most, replayPackets: most, replayBytes: most };
+  for (const limits of [smallest, largest]) {
+    const line = JSON.stringify({ action: "@handshake", data: { version: 1, limits } });
+    assertEquals((await hello(line))?.limits, limits);
+  }
+  for (const [epoch, ack] of [["e", 0], ["e".repeat(64), most]] as const) {
+    const resume = { token: "", epoch, ack };
+    const line = JSON.stringify({ action: "@handshake", data: { version: 1, resume } });
+    assertEquals((await hello(line))?.resume, resume);
   }
 });
 
 Deno.test("a first line that is too long or no UTF-8 is refused", async () => {
   const cases: [Uint8Array, string][] = [
     [bytes("x".repeat(5_120)), "PACKET_TOO_LARGE"],
-    [bytes(encodeHello("x".repeat(4_096), 4_096), "\n"), "PACKET_TOO_LARGE"],
+    [bytes(encodeHello({ ...HELLO, auth: "x".repeat(4_096) }), "\n"), "PACKET_TOO_LARGE"],
     [bytes(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0xfc, "\n"), "BAD_UTF8"],
   ];
   for (const [chunk, code] of cases) {
@@ -212,21 +299,23 @@ Deno.test("a first line that is too long or no UTF-8 is refused", async () => {
 
 // The server's line
 
-Deno.test("a server grants an id, a token and its limit, and says that there is no session", () => {
+Deno.test("a server grants an id, a token and its limits, and says that there is no session", () => {
   assertEquals(
-    withoutTime(encodeWelcome(HELLO, { id: ID, token: TOKEN, maxPacketBytes: 8_192 })),
-    `{"action":"@handshake","data":{"status":"success","version":1,"id":"${ID}","session":false,"resumed":false,"limits":{"maxPacketBytes":8192}},"token":"${TOKEN}"}`,
+    withoutTime(encodeWelcome(WELCOME)),
+    `{"action":"@handshake","data":{"status":"success","version":1,"id":"${ID}",` +
+      `"session":false,"resumed":false,"limits":${LIMITS_JSON}},"token":"${TOKEN}"}`,
   );
 });
 
-Deno.test("whoever comes back is told that its session has expired, whatever its token", () => {
-  const line = encodeWelcome({ ...HELLO, wantsResume: true }, {
-    id: ID,
-    token: TOKEN,
-    maxPacketBytes: 8_192,
-  });
-  const { resumed, reason } = JSON.parse(line).data;
-  assertEquals([resumed, reason], [false, "expired"]);
+Deno.test("a server that grants a session names its run, and says what became of an earlier one", () => {
+  const says = (welcome: Partial<Welcome>) =>
+    withoutTime(encodeWelcome({ ...WELCOME, epoch: EPOCH, ...welcome }));
+  const line = (verdict: string) =>
+    `{"action":"@handshake","data":{"status":"success","version":1,"id":"${ID}",` +
+    `"session":true,${verdict},"epoch":"${EPOCH}","limits":${LIMITS_JSON}},"token":"${TOKEN}"}`;
+  assertEquals(says({}), line('"resumed":false'));
+  assertEquals(says({ ack: 0 }), line('"resumed":true,"ack":0'));
+  assertEquals(says({ reason: "overflow" }), line('"resumed":false,"reason":"overflow"'));
 });
 
 Deno.test("a refusal has a code and a message and no token, and names what is spoken", () => {
@@ -241,11 +330,80 @@ Deno.test("a refusal has a code and a message and no token, and names what is sp
 });
 
 Deno.test("a client reads what a server grants, however the bytes are cut", async () => {
-  const granted = { id: ID, token: TOKEN, maxPacketBytes: 8_192 };
-  for (const chunks of splits(bytes(encodeWelcome(HELLO, granted), "\n"))) {
-    assertEquals(await reading(chunks, readWelcome), granted);
+  for (const chunks of splits(bytes(encodeWelcome(WELCOME), "\n"))) {
+    assertEquals(await reading(chunks, (wire) => readWelcome(wire)), WELCOME);
   }
-  assertEquals(await welcome(answer()), { ...granted, maxPacketBytes: DEFAULTS.maxPacketBytes });
+  const resumed: Welcome = { ...WELCOME, epoch: EPOCH, ack: 3 };
+  for (const chunks of splits(bytes(encodeWelcome(resumed), "\n"))) {
+    assertEquals(await reading(chunks, (wire) => readWelcome(wire, RESUME)), resumed);
+  }
+  assertEquals(await welcome(answer()), { ...WELCOME, limits: DEFAULT_LIMITS });
+});
+
+/** What a server says that resumes what RESUME asks for, but for this. */
+function resumed(change: Record<string, unknown> = {}, packet: Record<string, unknown> = {}) {
+  return answer({ session: true, resumed: true, epoch: EPOCH, ack: 3, ...change }, packet);
+}
+
+Deno.test("a client is told why its session does not go on, and an unknown reason is expired", async () => {
+  const reasons: [unknown, string][] = [
+    ["restarted", "restarted"],
+    ["overflow", "overflow"],
+    ["expired", "expired"],
+    ...["new", 5, null, undefined, {}].map((reason): [unknown, string] => [reason, "expired"]),
+  ];
+  for (const [said, read] of reasons) {
+    // Whether there is a new one or not, and whatever else it says.
+    for (const session of [true, false]) {
+      const line = answer({ session, epoch: EPOCH, reason: said, ack: 3 });
+      const verdict = await welcome(line, RESUME) as Welcome;
+      assertEquals([verdict.reason, verdict.ack], [read as Welcome["reason"], undefined]);
+      assertEquals(verdict.epoch, session ? EPOCH : undefined);
+    }
+  }
+});
+
+Deno.test("whoever has no session to lose is told no reason", async () => {
+  for (const session of [true, false]) {
+    const line = answer({ session, epoch: EPOCH, reason: "overflow", ack: 3 });
+    const verdict = await welcome(line) as Welcome;
+    assertEquals([verdict.reason, verdict.ack], [undefined, undefined]);
+    assertEquals(verdict.epoch, session ? EPOCH : undefined);
+  }
+});
+
+Deno.test("a session is resumed at any ack from 0", async () => {
+  for (const ack of [0, 1, Number.MAX_SAFE_INTEGER]) {
+    assertEquals((await welcome(resumed({ ack }), RESUME) as Welcome).ack, ack);
+  }
+});
+
+Deno.test("a server that resumes what was not asked for is not believed", async () => {
+  const other = "11111111-1111-4111-8111-111111111111";
+  const bad: [line: string, resume?: Resume][] = [
+    [resumed()],
+    [resumed({}, { token: other }), RESUME],
+    [resumed({ epoch: "another" }), RESUME],
+    [resumed({ epoch: undefined }), RESUME],
+    [resumed({ session: false }), RESUME],
+    [resumed({ session: undefined }), RESUME],
+    [resumed({ session: 1 }), RESUME],
+    [resumed({ session: null }), RESUME],
+    [resumed({ resumed: 1 }), RESUME],
+    [resumed({ resumed: "true" }), RESUME],
+    [resumed({ resumed: null }), RESUME],
+    ...[undefined, null, "3", -1, 1.5, 2 ** 53, [3]].map((ack): [string, Resume] => [
+      resumed({ ack }),
+      RESUME,
+    ]),
+    ...[undefined, null, 5, "", "e".repeat(65), [EPOCH]].map((epoch): [string] => [
+      answer({ session: true, epoch }),
+    ]),
+  ];
+  for (const [line, resume] of bad) {
+    const error = await assertRejects(() => welcome(line, resume), ProtocolError, "", line);
+    assertEquals(error.code, "BAD_PACKET", line);
+  }
 });
 
 Deno.test("an answer that grants nothing usable is a ProtocolError", async () => {
@@ -278,10 +436,14 @@ Deno.test("an answer that grants nothing usable is a ProtocolError", async () =>
     ] => [answer({}, { token }), "BAD_PACKET"]),
     [answer({}, { token: 5 }), "BAD_PACKET"],
     [answer({ token: TOKEN }, { token: undefined }), "BAD_PACKET"],
-    ...[null, 5, { maxPacketBytes: 4_095 }, { maxPacketBytes: "8192" }].map((limits): [
-      string,
-      string,
-    ] => [answer({ limits }), "BAD_PACKET"]),
+    ...[
+      null,
+      5,
+      { maxPacketBytes: 4_095 },
+      { maxPacketBytes: "8192" },
+      { replayPackets: 0 },
+      { replayBytes: 0 },
+    ].map((limits): [string, string] => [answer({ limits }), "BAD_PACKET"]),
   ];
   for (const [line, code] of bad) {
     const error = await assertRejects(() => welcome(line), ProtocolError, "", line);
@@ -330,7 +492,10 @@ Deno.test("a goodbye whose reason is no text is no worse than one without", asyn
 
 Deno.test("a server that leaves without an answer is a lost connection", async () => {
   for (const chunks of [[], [bytes("\n")], [bytes(answer())]]) {
-    const error = await assertRejects(() => reading(chunks, readWelcome), ConnectionError);
+    const error = await assertRejects(
+      () => reading(chunks, (wire) => readWelcome(wire)),
+      ConnectionError,
+    );
     assertEquals(error.code, "CONNECTION_LOST");
   }
 });

@@ -37,6 +37,10 @@ class Recorder implements Receiver {
     return run(peer);
   }
 
+  taken({ action }: ReceivedPacket): void {
+    this.events.push(`taken ${action}`);
+  }
+
   succeeded({ action }: ReceivedPacket, result: unknown): void {
     this.events.push(`${action} = ${result}`);
   }
@@ -253,7 +257,7 @@ Deno.test("take() gives the packets in order, and waits for the next one", async
   const third = inbox.take();
   recorder.push("c");
   assertEquals((await third)?.action, "c");
-  assertEquals(recorder.events, []);
+  assertEquals(recorder.events, ["taken a", "taken b", "taken c"]);
 });
 
 Deno.test("several who take get one packet each", async () => {

@@ -1,6 +1,9 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import {
+  checkCloseOptions,
   checkFunctions,
+  checkSendOptions,
+  checkSignal,
   checkTimeout,
   type ConnectionLimits,
   DEFAULTS,
@@ -22,14 +25,20 @@ const CAN_BE_OFF = [
   "stallTimeoutMs",
   "requestTimeoutMs",
   "maxConnectionsPerAddress",
+  "heartbeatMs",
+  "deadAfterMs",
+  "sessionTtlMs",
+  "maxDetachedPerAddress",
+  "maxAttempts",
 ];
-const MAY_BE_ZERO = ["drainTimeoutMs", "maxGroups"];
+const MAY_BE_ZERO = ["drainTimeoutMs", "maxGroups", "maxDetached", "maxAttempts"];
+const BOOLEANS = ["exemptLoopback", "session"];
 
 /** Each limit, at each place that takes it. */
 function* limits(): Generator<[name: string, resolve: (value: unknown) => unknown]> {
   for (const resolve of Object.values(resolvers)) {
     for (const name of Object.keys(resolve({}))) {
-      if (name === "exemptLoopback") continue;
+      if (BOOLEANS.includes(name)) continue;
       yield [name, (value) => (resolve({ [name]: value }) as Record<string, unknown>)[name]];
     }
   }
@@ -41,22 +50,37 @@ Deno.test("what is left out, or undefined, is the default", () => {
   }
   assertEquals(resolveServerLimits({}).exemptLoopback, true);
   assertEquals(resolveServerLimits({ exemptLoopback: undefined }).exemptLoopback, true);
+  assertEquals(resolveClientLimits({}).session, true);
+  assertEquals(resolveClientLimits({ session: undefined }).session, true);
 });
 
-Deno.test("a server's limits are all there are, a client's those without its clients'", () => {
-  const { host: _host, port: _port, ...all } = DEFAULTS;
-  assertEquals(resolveServerLimits({}), all);
-  const {
-    maxHandshakes: _1,
-    maxHandshakesPerAddress: _2,
-    maxConnections: _3,
-    maxConnectionsPerAddress: _4,
-    exemptLoopback: _5,
-    ...client
-  } = all;
-  assertEquals(resolveClientLimits({}), client);
-  const { maxHandshakeBytes: _6, handshakeTimeoutMs: _7, ...connection } = client;
-  assertEquals(resolveConnectionLimits({}), connection);
+const SERVER_ONLY = [
+  "maxHandshakes",
+  "maxHandshakesPerAddress",
+  "maxConnections",
+  "maxConnectionsPerAddress",
+  "sessionTtlMs",
+  "maxDetached",
+  "maxDetachedPerAddress",
+  "maxReplayBytes",
+  "exemptLoopback",
+];
+const CLIENT_ONLY = ["session", "minRetryMs", "maxRetryMs", "maxAttempts"];
+const HANDSHAKE = ["maxHandshakeBytes", "handshakeTimeoutMs"];
+
+/** All defaults but these. */
+function defaultsWithout(...names: string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => !names.includes(name)));
+}
+
+Deno.test("a server and a client have the limits of a connection and their own", () => {
+  const both = ["host", "port"];
+  assertEquals<unknown>(resolveServerLimits({}), defaultsWithout(...both, ...CLIENT_ONLY));
+  assertEquals<unknown>(resolveClientLimits({}), defaultsWithout(...both, ...SERVER_ONLY));
+  assertEquals<unknown>(
+    resolveConnectionLimits({}),
+    defaultsWithout(...both, ...SERVER_ONLY, ...CLIENT_ONLY, ...HANDSHAKE),
+  );
 });
 
 Deno.test("a limit in its range is taken, and nothing else of the options", () => {
@@ -93,11 +117,15 @@ Deno.test("only a limit that says so can be turned off", () => {
   }
 });
 
-Deno.test("exemptLoopback is a boolean", () => {
+Deno.test("exemptLoopback and session are booleans", () => {
   assertEquals(resolveServerLimits({ exemptLoopback: false }).exemptLoopback, false);
+  assertEquals(resolveClientLimits({ session: false }).session, false);
   for (const value of [0, "false", null]) {
-    const options = { exemptLoopback: value as unknown as boolean };
-    assertThrows(() => resolveServerLimits(options), TypeError, "exemptLoopback must be a boolean");
+    const given = value as unknown as boolean;
+    const says = (name: string) => `${name} must be a boolean, got ${typeof value}`;
+    const server = () => resolveServerLimits({ exemptLoopback: given });
+    assertThrows(server, TypeError, says("exemptLoopback"));
+    assertThrows(() => resolveClientLimits({ session: given }), TypeError, says("session"));
   }
 });
 
@@ -195,5 +223,59 @@ Deno.test("a time to wait is from 0 to what a timer can hold, or false", () => {
       TypeError,
       `timeoutMs must be a number of milliseconds or false, got ${typeof value}`,
     );
+  }
+});
+
+Deno.test("what calls something off is an AbortSignal or left out", () => {
+  checkSignal(undefined);
+  checkSignal(AbortSignal.abort());
+  for (const value of [null, 5, "x", {}, new AbortController()]) {
+    const expected = `signal must be an AbortSignal, got ${typeof value}`;
+    assertThrows(() => checkSignal(value), TypeError, expected);
+    assertThrows(() => checkSendOptions({ signal: value as AbortSignal }), TypeError, expected);
+  }
+});
+
+Deno.test("how a packet is sent is said with booleans, and not both at once", () => {
+  const { signal } = new AbortController();
+  const fine = [
+    {},
+    { delivered: true, signal },
+    { volatile: true },
+    {
+      delivered: false,
+      volatile: true,
+    },
+    { delivered: true, volatile: false },
+    { delivered: undefined, volatile: undefined },
+  ];
+  for (const options of fine) assertEquals(checkSendOptions(options), options);
+  for (const name of ["delivered", "volatile"]) {
+    for (const value of [null, 0, "true", {}]) {
+      const expected = `${name} must be a boolean, got ${typeof value}`;
+      assertThrows(() => checkSendOptions({ [name]: value } as never), TypeError, expected);
+    }
+  }
+  assertThrows(
+    () => checkSendOptions({ delivered: true, volatile: true }),
+    TypeError,
+    "delivered and volatile exclude each other",
+  );
+  for (const options of [null, undefined, 5, "x"]) {
+    assertThrows(() => checkSendOptions(options as never), TypeError, "options must be an object");
+  }
+});
+
+Deno.test("how something ends is said with a text and a time", () => {
+  const fine = [{}, { reason: "" }, { reason: "done", drainTimeoutMs: 0 }];
+  for (const options of fine) assertEquals(checkCloseOptions(options), options);
+  for (const reason of [null, 5, {}]) {
+    const expected = `reason must be a string, got ${typeof reason}`;
+    assertThrows(() => checkCloseOptions({ reason } as never), TypeError, expected);
+  }
+  assertThrows(() => checkCloseOptions({ drainTimeoutMs: -1 }), RangeError, "drainTimeoutMs");
+  assertThrows(() => checkCloseOptions({ drainTimeoutMs: "5" as never }), TypeError, "drainTime");
+  for (const options of [null, undefined, 5, "x"]) {
+    assertThrows(() => checkCloseOptions(options as never), TypeError, "options must be an object");
   }
 });

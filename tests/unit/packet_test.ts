@@ -21,6 +21,7 @@ import {
 import { MIN_PACKET_BYTES } from "../../options.ts";
 import {
   checkActionName,
+  checkPacket,
   createPacket,
   decodePacket,
   describe,
@@ -31,6 +32,7 @@ import {
   errorFromData,
   isErrorData,
   type OutgoingPacket,
+  parseLine,
   type ReceivedPacket,
 } from "../../packet.ts";
 import { bytes } from "../support/bytes.ts";
@@ -238,10 +240,16 @@ Deno.test("a line is its head and its tail, byte for byte", () => {
   );
   assertEquals(encodeTail({ created: 1, token: null }), ',"packet-created":1,"token":null}');
   assertEquals(
+    encodeTail({ created: 1, token: null, id: 2, replyTo: 3, seq: 4, ack: 0 }),
+    ',"packet-created":1,"token":null,"id":2,"reply-to":3,"seq":4,"ack":0}',
+  );
+  assertEquals(
     encodeErrorHead("a", { code: "NO_ACTION", message: "no\nsuch" }),
     '{"action":"a","error":{"code":"NO_ACTION","message":"no\\nsuch"}',
   );
   assertEquals(encodeControl("@ping", 3), '{"action":"@ping","data":3}');
+  assertEquals(encodeControl("@pong", 3, 7), '{"action":"@pong","data":3,"ack":7}');
+  assertEquals(encodeControl("@ack", undefined, 0), '{"action":"@ack","ack":0}');
 });
 
 Deno.test("a failed reply of any length is short enough for its requester", () => {
@@ -270,7 +278,6 @@ Deno.test("the action is all that a packet must have", () => {
     ["a", null, 0, null],
   );
   assertEquals([packet.id, packet.replyTo, packet.error], [undefined, undefined, undefined]);
-  assertFalse(packet.isOfSession);
 });
 
 Deno.test("every known field arrives, and unknown ones are ignored", () => {
@@ -464,9 +471,25 @@ Deno.test("an error is one only on a reply", () => {
   }
 });
 
-Deno.test("seq and ack of any kind mark a packet of a session", () => {
+Deno.test("seq and ack of any kind are no concern of a packet's, and show nowhere on it", () => {
   for (const field of ['"seq":1', '"seq":0', '"seq":null', '"ack":0', '"ack":"x"', '"ack":false']) {
-    assert(decodePacket(`{"action":"a",${field}}`).isOfSession, field);
+    const packet = decodePacket(`{"action":"a",${field}}`);
+    assertEquals({ ...packet }, { action: "a", data: null, "packet-created": 0 }, field);
+  }
+});
+
+Deno.test("a line's fields can be read where the packet is refused: it uses up its number", () => {
+  const fields = parseLine('{"action":5,"seq":7,"ack":"x"}');
+  assertEquals([fields.seq, fields.ack], [7, "x"]);
+  const error = assertThrows(() => checkPacket(fields), ProtocolError);
+  assertEquals([error.code, error.recoverable], ["BAD_PACKET", true]);
+  assertEquals(checkPacket(parseLine('{"action":"a","data":1}')).data, 1);
+});
+
+Deno.test("what is no object ends the connection before its fields are looked at", () => {
+  for (const line of ["null", "1", '"x"', "[]", "true"]) {
+    const error = assertThrows(() => parseLine(line), ProtocolError);
+    assertEquals([error.code, error.recoverable], ["BAD_PACKET", false], line);
   }
 });
 
