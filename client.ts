@@ -6,6 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { encodeClose } from "./close_info.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
 import type {
@@ -41,7 +42,7 @@ import {
   type ResolvedEndpoint,
   resolveEndpoint,
 } from "./options.ts";
-import { createPacket, encodeControl, encodeHead, type Packet } from "./packet.ts";
+import { createPacket, encodeHead, type Packet } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
@@ -338,7 +339,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     const { maxAttempts } = this.#limits;
     const most = retry ? maxAttempts || false : 1;
     const { wire, welcome } = await this.#dialler.dial(signal, { maxAttempts: most });
-    dropUnwanted(wire, signal);
+    if (signal.aborted) return await dropUnwanted(wire, signal);
     this.#register(welcome, wire);
   }
 
@@ -421,7 +422,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
         maxAttempts: this.#limits.maxAttempts,
         waitsFirst: true,
       });
-      dropUnwanted(wire, signal);
+      if (signal.aborted) return await dropUnwanted(wire, signal);
       if (welcome.ack === undefined) return this.#beginAnew(connection, welcome, wire);
       if (canResume(conversation, welcome.ack, wire)) {
         conversation.resume(wire, welcome.ack);
@@ -433,7 +434,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       // What the server has not received is no longer kept here: the next attempt begins anew.
       this.#epoch = undefined;
       const reason = "what the server has not received is no longer kept";
-      wire.end(encodeControl("@close", { code: "SESSION_LOST", reason }));
+      wire.end(encodeClose({ code: "SESSION_LOST", reason }));
     }
   }
 
@@ -488,9 +489,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 }
 
 /** It may have been called off while the promise of this wire was on its way. */
-function dropUnwanted(wire: Wire, signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  wire.abort();
+async function dropUnwanted(wire: Wire, signal: AbortSignal): Promise<never> {
+  await wire.end(encodeClose({ code: "CLOSED", reason: "called off" }));
   throw signal.reason;
 }
 
@@ -510,7 +510,7 @@ function canResume(conversation: Conversation, ack: number, wire: Wire): boolean
     return conversation.canResume(ack);
   } catch (error) {
     const { code, message: reason } = error as PnetworkError;
-    wire.end(encodeControl("@close", { code, reason }));
+    wire.end(encodeClose({ code, reason }));
     throw error;
   }
 }

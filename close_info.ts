@@ -14,6 +14,7 @@ const MAX_REASON_LENGTH = 256;
 /** The ends of a wire that a session outlives. */
 const RESUMABLE: ReadonlySet<string> = new Set([
   "CONNECTION_LOST",
+  "HANDSHAKE_TIMEOUT",
   "HEARTBEAT_TIMEOUT",
   "SLOW_CONSUMER",
   "GOING_AWAY",

@@ -8,10 +8,10 @@ import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import type { RetryInfo } from "./client_options.ts";
+import { encodeClose } from "./close_info.ts";
 import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
-import { encodeControl } from "./packet.ts";
 import type { Sweep } from "./sweep.ts";
 import { connect, endpointText, SocketTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
@@ -167,12 +167,12 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
     signal.throwIfAborted();
     return { wire, welcome };
   } catch (error) {
-    if (error instanceof PnetworkError && error.code !== "CONNECTION_LOST") {
-      const { code, message } = error;
-      await wire.end(encodeControl("@close", { code, reason: message }));
-    } else {
-      wire.abort();
-    }
+    // The server may have let it in already.
+    const { code, message: reason } = error instanceof PnetworkError
+      ? error
+      : { code: "CLOSED", message: "called off" };
+    if (code === "CONNECTION_LOST") wire.abort();
+    else await wire.end(encodeClose({ code, reason }));
     throw error;
   }
 }
