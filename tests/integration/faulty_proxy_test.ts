@@ -82,6 +82,36 @@ Deno.test("a silent direction lets nothing through, and all of it later when it 
   });
 });
 
+Deno.test("what was on its way when the client was cut off goes through late, if it is healed", async () => {
+  const plan: Plan = { toServer: { cut: { after: 3, by: "reset", side: "client" } } };
+  await between(plan, async ({ client, server, proxy }) => {
+    await client.send("0123456789");
+    await until(() => client.ended === "reset", "the client was told");
+    assertEquals([server.text, server.ended], ["012", undefined]);
+    proxy.last!.heal();
+    await until(() => server.bytesReceived === 10, "the rest came");
+    assertEquals([server.text, server.ended], ["0123456789", undefined]);
+    server.fin();
+    await until(() => server.ended === "fin", "the half that was open ends with its server");
+  });
+});
+
+Deno.test("a plan may be made when the first bytes have arrived", async () => {
+  await using listener = await RawServer.listen();
+  await using proxy = await FaultyProxy.listen({
+    to: listener.port,
+    onBytes: (link, direction, bytes) => {
+      const after = new TextDecoder().decode(bytes).indexOf("4");
+      if (direction === "toServer") link.apply({ toServer: { cut: { after, by: "fin" } } });
+    },
+  });
+  await using client = await RawPeer.connect({ port: proxy.port });
+  const server = await listener.accept();
+  await client.send("0123456789");
+  await until(() => server.ended === "fin", "it was cut");
+  assertEquals(server.text, "0123");
+});
+
 Deno.test("slices and delays change no byte", async () => {
   const faults = { slice: { bytes: 1, until: 100 }, delayMs: 1 };
   await between({ toServer: faults, toClient: faults }, async ({ client, server }) => {

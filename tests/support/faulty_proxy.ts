@@ -23,7 +23,8 @@ export interface Cut {
   /** How it is told. */
   by: "fin" | "reset";
   /**
-   * Who is told. The other one's socket stays open and silent: it is half open.
+   * Who is told. The other one's socket stays open and silent: it is half open. What was on its way there
+   * waits for {@linkcode Link.heal}.
    *
    * @default {"both"}
    */
@@ -71,7 +72,15 @@ export interface FaultyProxyOptions {
   plans?: Plan[];
   /** Called for each incident. */
   onIncident?: (incident: Incident) => void;
+  /**
+   * Called with bytes that have arrived, before any of them goes through: what a plan is made of may depend
+   * on them.
+   */
+  onBytes?: OnBytes;
 }
+
+/** See {@linkcode FaultyProxyOptions.onBytes}. */
+export type OnBytes = (link: Link, direction: Direction, bytes: Uint8Array) => void;
 
 /** A proxy between clients and one server, on 127.0.0.1. */
 export class FaultyProxy implements AsyncDisposable {
@@ -84,14 +93,16 @@ export class FaultyProxy implements AsyncDisposable {
 
   readonly #server: net.Server;
   readonly #onIncident: (incident: Incident) => void;
+  readonly #onBytes: OnBytes | undefined;
   #plug: PromiseWithResolvers<void> | undefined;
 
   private constructor(server: net.Server, options: FaultyProxyOptions) {
-    const { to, plans = [], onIncident = () => {} } = options;
+    const { to, plans = [], onIncident = () => {}, onBytes } = options;
     this.to = to;
     this.plans = plans;
     this.#server = server;
     this.#onIncident = onIncident;
+    this.#onBytes = onBytes;
     server.on("connection", (socket: net.Socket) => this.#accept(socket));
   }
 
@@ -149,7 +160,7 @@ export class FaultyProxy implements AsyncDisposable {
   }
 
   async #accept(client: net.Socket): Promise<void> {
-    const link = new Link(this.links.length, client, this.#onIncident);
+    const link = new Link(this.links.length, client, this.#onIncident, this.#onBytes);
     this.links.push(link);
     while (this.#plug) await this.#plug.promise;
     if (link.isOpen) link.start(this.to, this.plans.shift() ?? {});
@@ -165,12 +176,19 @@ export class Link {
   #server: net.Socket | undefined;
   readonly #pipes: Partial<Record<Direction, Pipe>> = {};
   readonly #onIncident: (incident: Incident) => void;
+  readonly #onBytes: OnBytes | undefined;
   #isOpen = true;
 
-  constructor(index: number, client: net.Socket, onIncident: (incident: Incident) => void) {
+  constructor(
+    index: number,
+    client: net.Socket,
+    onIncident: (incident: Incident) => void,
+    onBytes?: OnBytes,
+  ) {
     this.index = index;
     this.#client = client;
     this.#onIncident = onIncident;
+    this.#onBytes = onBytes;
     // Whatever a socket ends with, it ends the link.
     client.on("error", () => {});
     client.on("close", () => this.#closed(client));
@@ -198,6 +216,7 @@ export class Link {
     server.setNoDelay(true);
     const pipe = (source: net.Socket, destination: net.Socket, direction: Direction) =>
       new Pipe(source, destination, {
+        arrived: (bytes) => this.#onBytes?.(this, direction, bytes),
         silent: () => this.#tell("silence", direction),
         cut: ({ by, side }) => this.cut(by, side, direction),
       });
@@ -214,19 +233,20 @@ export class Link {
     }
   }
 
-  /** Cuts it now. What was on its way is lost. */
+  /** Cuts it now. What was on its way to whoever is told is lost. */
   cut(by: "fin" | "reset" = "reset", side: Side = "both", direction: Direction = "toServer"): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#tell(by, direction);
-    for (const pipe of Object.values(this.#pipes)) pipe.stop();
-    const told = side === "both"
-      ? [this.#client, this.#server]
-      : side === "client"
-      ? [this.#client]
-      : [this.#server];
-    for (const socket of told) {
-      if (by === "reset") socket?.resetAndDestroy();
+    const { toServer, toClient } = this.#pipes;
+    if (side === "client") toServer?.keep();
+    else toServer?.stop();
+    if (side === "server") toClient?.keep();
+    else toClient?.stop();
+    for (const socket of [this.#client, this.#server]) {
+      const isTold = side === "both" || (socket === this.#client) === (side === "client");
+      if (!isTold) socket?.once("end", () => socket.end());
+      else if (by === "reset") socket?.resetAndDestroy();
       else socket?.end();
       // What it still says is lost, but its end should be seen.
       socket?.resume();
@@ -273,6 +293,7 @@ export class Link {
 }
 
 interface PipeEvents {
+  arrived: (bytes: Uint8Array) => void;
   silent: () => void;
   cut: (cut: Cut) => void;
 }
@@ -288,6 +309,7 @@ class Pipe {
   #chunk: Uint8Array | undefined;
   #end: "fin" | "reset" | undefined;
   #isSilent = false;
+  #isKept = false;
   #isStopped = false;
   #wake = Promise.withResolvers<void>();
 
@@ -296,7 +318,8 @@ class Pipe {
     this.#destination = destination;
     this.#events = events;
     source.on("data", (chunk: Uint8Array) => {
-      if (this.#isStopped) return;
+      if (this.#isStopped || this.#isKept) return;
+      events.arrived(chunk);
       source.pause();
       this.#chunk = chunk;
       this.#wake.resolve();
@@ -324,6 +347,13 @@ class Pipe {
     if (this.#isSilent) return;
     this.#isSilent = true;
     this.#events.silent();
+  }
+
+  /** The source is lost, but not what is on its way. */
+  keep(): void {
+    this.#isSilent = true;
+    this.#isKept = true;
+    this.#faults = {};
   }
 
   heal(): void {
