@@ -32,6 +32,8 @@ export interface StreamPair {
 
 const MIN_READ_BYTES = 1_024;
 const MAX_READ_BYTES = 65_536;
+/** How long a connection that is not wanted any more may take to come about, so that it can be closed. */
+const HANG_UP_MS = 250;
 /** So many small reads in a row give a grown buffer back. */
 const SMALL_READS = 16;
 
@@ -153,14 +155,17 @@ export async function connect(
 ): Promise<Deno.Conn> {
   requireDeno();
   signal.throwIfAborted();
+  const hangUp = new AbortController();
   const connecting: Promise<Deno.Conn> = "path" in endpoint
     ? Deno.connect({ transport: "unix", path: endpoint.path })
-    : Deno.connect({ hostname: endpoint.host, port: endpoint.port, signal });
+    : Deno.connect({ hostname: endpoint.host, port: endpoint.port, signal: hangUp.signal });
   try {
     return await abortable(connecting, signal);
   } catch (error) {
-    // A connection that comes after all is wanted by nobody; its failure is this one.
-    connecting.then((conn) => conn.close(), () => {});
+    // Deno.connect never closes a socket that comes in the turn of its abort: it is given time to come.
+    const timer = setTimeout(() => hangUp.abort(), HANG_UP_MS);
+    await connecting.then((conn) => conn.close(), () => {});
+    clearTimeout(timer);
     throw error;
   }
 }
