@@ -527,6 +527,8 @@ export class Conversation {
     if (drainTimeoutMs) await this.#drain(drainTimeoutMs);
     // Whoever closes wants no more handlers started; otherwise what came before the end is handled.
     this.inbox.abandon();
+    // Nor does what was sent have to wait for room in the window of a session that ends.
+    if (this.#state === "open" || this.isDraining) this.#outbox.admit({ isForced: true });
     this.#end(info, "goodbye", drainTimeoutMs);
     await this.closed;
   }
