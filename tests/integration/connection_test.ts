@@ -236,7 +236,8 @@ onBothSides("a pong that was not asked for, of any shape, is ignored", {}, async
   }
   await peer.sendPacket({ action: "@pong", data });
   await pinged;
-  assertEquals(connection.stats.ignored, 6);
+  // One without a number answers a sign of life that was asked for.
+  assertEquals(connection.stats.ignored, 5);
 });
 
 // Order

@@ -266,7 +266,7 @@ Deno.test("a server that is closed while a client is let in leaves no client beh
       },
     });
     await server.start();
-    await using client = new Client({ port: server.port });
+    await using client = new Client({ port: server.port, session: false });
     const outcome = await client.start().then(() => undefined, (error) => error);
     if (outcome) assertEquals(outcome.code, "GOING_AWAY");
     else assertEquals((await within(client.closed, "its end")).code, "GOING_AWAY");

@@ -4,10 +4,16 @@ import { HonestClient, serveHonestly } from "../support/honest.ts";
 import { hello, line, RawPeer } from "../support/raw_peer.ts";
 import { pause, until, within } from "../support/wait.ts";
 
+// Without sessions, wherever a client is to see the end: one with a session comes back. For those see
+// session_shutdown_test.ts.
+
 Deno.test("close() says GOING_AWAY to every client, with the reason, and ends them", async () => {
   const server = new Server({ port: 0 });
   await server.start();
-  const clients = Array.from({ length: 5 }, () => new Client({ port: server.port }));
+  const clients = Array.from(
+    { length: 5 },
+    () => new Client({ port: server.port, session: false }),
+  );
   await Promise.all(clients.map((client) => client.start()));
   const raw = await RawPeer.register({ port: server.port });
   const closing = server.close({ reason: "maintenance at noon" });
@@ -33,7 +39,7 @@ Deno.test("close() lets running handlers finish and their replies go out", async
     return gate.promise;
   });
   await server.start();
-  const client = new Client({ port: server.port });
+  const client = new Client({ port: server.port, session: false });
   await client.start();
   const replies = [client.request("slow"), client.request("slow")];
   await until(() => started === 2, "the handlers ran");
@@ -58,7 +64,7 @@ Deno.test("handlers that run while the server closes may still ask their clients
     return `hello ${await peer.request("name")}`;
   });
   await server.start();
-  const client = new Client({ port: server.port });
+  const client = new Client({ port: server.port, session: false });
   client.bindAction("name", () => "Ada");
   await client.start();
   const greeted = client.request("greet");
@@ -74,7 +80,7 @@ Deno.test("a handler that never settles holds close() up for drainTimeoutMs only
     const server = new Server({ port: 0, drainTimeoutMs: own === undefined ? 100 : 60_000 });
     server.bindAction("never", () => new Promise(() => {}));
     await server.start();
-    const client = new Client({ port: server.port });
+    const client = new Client({ port: server.port, session: false });
     await client.start();
     const reply = assertRejects(() => client.request("never"), ConnectionError);
     await client.ping();
@@ -87,7 +93,7 @@ Deno.test("close({ drainTimeoutMs: 0 }) waits for no handler", async () => {
   const server = new Server({ port: 0 });
   server.bindAction("never", () => new Promise(() => {}));
   await server.start();
-  const client = new Client({ port: server.port });
+  const client = new Client({ port: server.port, session: false });
   await client.start();
   const reply = assertRejects(() => client.request("never"), ConnectionError);
   await client.ping();
@@ -211,7 +217,7 @@ Deno.test("closing from inside a handler and from inside a hook ends in order", 
     await server.close();
   });
   await server.start();
-  const client = new Client({ port: server.port });
+  const client = new Client({ port: server.port, session: false });
   await client.start();
   const asked = assertRejects(() => client.request("shut-down"), ConnectionError);
   await within(server.closed, "the server's end");
@@ -219,8 +225,8 @@ Deno.test("closing from inside a handler and from inside a hook ends in order", 
 
   const other: Server = new Server({ port: 0, onDisconnect: () => other.close() });
   await other.start();
-  const one = new Client({ port: other.port });
-  const two = new Client({ port: other.port });
+  const one = new Client({ port: other.port, session: false });
+  const two = new Client({ port: other.port, session: false });
   await Promise.all([one.start(), two.start()]);
   await one.close();
   await within(other.closed, "the other server's end");
@@ -243,7 +249,7 @@ Deno.test("a client that closes lets what it sent arrive", async () => {
 Deno.test("a client's closed says how its connection ended", async () => {
   const server = new Server({ port: 0 });
   await server.start();
-  const client = new Client({ port: server.port });
+  const client = new Client({ port: server.port, session: false });
   await client.start();
   const asked = client.request("nobody", null).catch((error) => error);
   assert(await asked instanceof RequestError);
@@ -265,7 +271,7 @@ Deno.test("many clients that come and go while a server closes leave nothing beh
   let came = 0;
   const visit = async () => {
     while (!isOver) {
-      const client = new Client({ port });
+      const client = new Client({ port, session: false });
       try {
         await client.start();
         came++;

@@ -168,7 +168,7 @@ Deno.test("whoever comes back with a token is given a new one", async () => {
     const again = await RawPeer.register({ port: server.port }, { resume });
     assertFalse(again.token === a.token);
     assertEquals((again.welcome.data as { resumed: boolean }).resumed, false);
-    assertEquals((again.welcome.data as { reason: string }).reason, "expired");
+    assertEquals((again.welcome.data as { reason: string }).reason, "restarted");
     assertFalse(again.text.includes(a.token));
     assertEquals(server.clients.size, 2);
     await again.close();
