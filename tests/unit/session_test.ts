@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
-import { RequestError } from "../../errors.ts";
+import { ProtocolError, RequestError } from "../../errors.ts";
 import { Outstanding, type Settler } from "../../outstanding.ts";
-import { Session } from "../../session.ts";
+import { ReplayBudget } from "../../replay_budget.ts";
+import { beginDelivery, Session } from "../../session.ts";
+import type { WindowLimits } from "../../window.ts";
 
 /** Settlers that note what comes of them. */
 function recorder() {
@@ -139,4 +141,119 @@ Deno.test("what is opened while the others are being rejected is not lost", () =
   assertEquals([ends, session.requests.size], [[], 1]);
   session.end("gone again");
   assertEquals(ends, ["late rejected gone again"]);
+});
+
+// Delivery
+
+const LIMITS: WindowLimits = { replayPackets: 100, replayBytes: 10_000 };
+
+/** A session that has sent so many packets. */
+function sessionThatSent(count: number) {
+  const delivery = beginDelivery(LIMITS, LIMITS);
+  for (let n = 0; n < count; n++) delivery.window.written(delivery.window.add("{}", 3), 0);
+  return { session: new Session(9, delivery), ...delivery };
+}
+
+/** The code and whether the connection survives. */
+function refusal(act: () => unknown): unknown[] {
+  const { code, recoverable } = assertThrows(act, ProtocolError);
+  return [code, recoverable];
+}
+
+const FATAL = ["PROTOCOL_ERROR", false];
+
+Deno.test("what has neither seq nor ack is dealt with, with a session and without", () => {
+  for (const session of [new Session(9), sessionThatSent(3).session]) {
+    for (let time = 0; time < 2; time++) assert(session.receive(undefined, undefined));
+  }
+});
+
+Deno.test("a seq or an ack of any kind without a session is refused", () => {
+  const session = new Session(9);
+  for (const value of [1, 0, null, "1", false, {}]) {
+    assertEquals(refusal(() => session.receive(value, undefined)), FATAL);
+    assertEquals(refusal(() => session.receive(undefined, value)), FATAL);
+  }
+});
+
+Deno.test("a seq is dealt with when it is new, once", () => {
+  const { session, arrivals } = sessionThatSent(0);
+  assert(session.receive(1, undefined));
+  assertFalse(session.receive(1, undefined));
+  assert(session.receive(2, undefined));
+  assertEquals(arrivals.handedOver, 2);
+  assertEquals(refusal(() => session.receive(4, undefined)), FATAL);
+  for (const seq of [0, -1, 1.5, "3", null]) {
+    assertEquals(refusal(() => session.receive(seq, undefined)), FATAL);
+  }
+});
+
+Deno.test("an ack is taken in by itself, with a new packet, and with one that came before", () => {
+  const { session, window } = sessionThatSent(3);
+  assert(session.receive(undefined, 1));
+  assertEquals(window.acknowledged, 1);
+  assert(session.receive(1, 2));
+  assertEquals(window.acknowledged, 2);
+  assertFalse(session.receive(1, 3));
+  assertEquals(window.acknowledged, 3);
+  assert(session.receive(undefined, 0));
+  assertEquals(window.acknowledged, 3);
+});
+
+Deno.test("an ack that cannot be is refused, and the packet that carries it is not received", () => {
+  const { session, arrivals } = sessionThatSent(1);
+  for (const ack of [2, -1, "1", null, 1.5]) {
+    assertEquals(refusal(() => session.receive(1, ack)), FATAL);
+    assertEquals(refusal(() => session.receive(undefined, ack)), FATAL);
+  }
+  assertEquals(arrivals.handedOver, 0);
+  assert(session.receive(1, 1));
+});
+
+Deno.test("delivery begins with this side's window, and at the pace that the other side's asks for", () => {
+  const budget = new ReplayBudget(1_000);
+  const own: WindowLimits = { replayPackets: 2, replayBytes: 1_000 };
+  const peer: WindowLimits = { replayPackets: 8, replayBytes: 1_000 };
+  const { window, arrivals } = beginDelivery(own, peer, budget);
+  window.add("{}", 10);
+  assert(window.hasRoomFor(10));
+  window.add("{}", 10);
+  assertFalse(window.hasRoomFor(10));
+  assertEquals(budget.bytes, 20);
+  arrivals.receive(1);
+  assertFalse(arrivals.isAckDue);
+  arrivals.receive(2);
+  assert(arrivals.isAckDue);
+});
+
+Deno.test("when a session ends delivery ends with it, or begins anew", () => {
+  const { session } = sessionThatSent(3);
+  const next = beginDelivery(LIMITS, LIMITS);
+  session.end("lost", next);
+  assertStrictEquals(session.delivery, next);
+  assert(session.receive(1, 0));
+  assertEquals(refusal(() => session.receive(undefined, 1)), FATAL);
+  session.end("gone");
+  assertEquals(session.delivery, undefined);
+  assertEquals(refusal(() => session.receive(2, undefined)), FATAL);
+});
+
+Deno.test("a reply is owed to the request itself, not to whatever has its number", () => {
+  const session = new Session(9);
+  const [earlier, later] = [{}, {}];
+  session.beginAnswer(7, earlier);
+  session.end("lost", beginDelivery(LIMITS, LIMITS));
+  session.beginAnswer(7, later);
+  assertFalse(session.endAnswer(7, earlier));
+  assertEquals(session.answering, 1);
+  assert(session.endAnswer(7, later));
+  assertFalse(session.endAnswer(7, later));
+});
+
+Deno.test("numbers go on rising where a new delivery begins", () => {
+  const { settler } = recorder();
+  const session = new Session<unknown>(9);
+  session.requests.open(Infinity, settler("a"));
+  session.end("lost", beginDelivery(LIMITS, LIMITS));
+  assertEquals(session.requests.open(Infinity, settler("b")), 2);
 });

@@ -3,10 +3,15 @@ import { TextBuffer } from "../../text_buffer.ts";
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-Deno.test("lines come out as UTF-8, in order, each with its end", () => {
+Deno.test("lines come out as UTF-8, in order, each with its end, and take what they are told to", () => {
   const buffer = new TextBuffer(1_024);
   const lines = ["", "one", "zwölf €", "👍".repeat(2_000), "\ud800", "last"];
-  for (const line of lines) buffer.pushLine(line);
+  for (const line of lines) {
+    const before = buffer.length;
+    const taken = buffer.pushLine(line);
+    assertEquals(taken, new TextEncoder().encode(line + "\n").length);
+    assertEquals(buffer.length, before + taken);
+  }
   assertEquals(decode(buffer.bytes), lines.map((line) => line.toWellFormed() + "\n").join(""));
   assertEquals(buffer.length, buffer.bytes.length);
 });

@@ -1,0 +1,71 @@
+import { assertEquals, assertLess } from "@std/assert";
+import { Queue } from "../../queue.ts";
+
+/** A queue of these. */
+function queueOf<Item>(...items: Item[]): Queue<Item> {
+  const queue = new Queue<Item>();
+  for (const item of items) queue.push(item);
+  return queue;
+}
+
+Deno.test("what was put in first comes out first", () => {
+  const queue = queueOf("a", "b");
+  assertEquals([queue.first, queue.length], ["a", 2]);
+  assertEquals(queue.shift(), "a");
+  queue.push("c");
+  assertEquals([queue.first, queue.length], ["b", 2]);
+  assertEquals([queue.shift(), queue.shift()], ["b", "c"]);
+  assertEquals([queue.first, queue.length], [undefined, 0]);
+});
+
+Deno.test("an empty queue has nothing to give, however often it is asked", () => {
+  const queue = new Queue<string>();
+  assertEquals([queue.shift(), queue.shift(), queue.first], [undefined, undefined, undefined]);
+  assertEquals(queue.length, 0);
+});
+
+Deno.test("a queue that has run empty can be filled again", () => {
+  const queue = queueOf("a");
+  queue.shift();
+  queue.push("b");
+  queue.push("c");
+  assertEquals([...queue], ["b", "c"]);
+  queue.clear();
+  assertEquals([[...queue], queue.length, queue.first], [[], 0, undefined]);
+  queue.push("d");
+  queue.push("e");
+  assertEquals([[...queue], queue.length], [["d", "e"], 2]);
+});
+
+Deno.test("looking through a queue takes nothing out", () => {
+  const queue = queueOf(1, 2, 3);
+  assertEquals([[...queue], [...queue], queue.length], [[1, 2, 3], [1, 2, 3], 3]);
+});
+
+Deno.test("nothing is an item like any other", () => {
+  const queue = queueOf<number | undefined>(undefined, 0);
+  assertEquals([queue.length, [...queue]], [2, [undefined, 0]]);
+  assertEquals([queue.shift(), queue.length, queue.shift()], [undefined, 1, 0]);
+});
+
+Deno.test("whoever looks through a queue meets what is put in meanwhile", () => {
+  const queue = queueOf(1);
+  const seen: number[] = [];
+  for (const item of queue) {
+    seen.push(item);
+    if (item < 3) queue.push(item + 1);
+  }
+  assertEquals(seen, [1, 2, 3]);
+});
+
+Deno.test("a long queue is emptied in linear time", () => {
+  const count = 300_000;
+  const queue = new Queue<number>();
+  for (let item = 0; item < count; item++) queue.push(item);
+  const start = performance.now();
+  let sum = 0;
+  while (queue.length > 0) sum += queue.shift()!;
+  assertEquals(sum, count * (count - 1) / 2);
+  // Array.prototype.shift on an array of that size takes a minute in all.
+  assertLess(performance.now() - start, 3_000);
+});
