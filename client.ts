@@ -400,9 +400,10 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     const conversation = conversationOf(connection);
     this.#state = "reconnecting";
     this.#tell("onDetach", connection, info);
-    this.#dialler.dropped({
-      wasOfUse: connection.stats.packetsReceived > this.#receivedBefore,
-    });
+    // Whoever comes back to what was too much at once only makes it more.
+    const wasOfUse = info.code !== "SLOW_CONSUMER" &&
+      connection.stats.packetsReceived > this.#receivedBefore;
+    this.#dialler.dropped({ wasOfUse });
     const { signal } = this.#options;
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     try {
