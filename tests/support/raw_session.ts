@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import {
   line,
   type RawAddress,
@@ -66,7 +66,17 @@ export async function nextNumbered(peer: RawPeer): Promise<RawPacket & { seq: nu
   }
 }
 
-/** Reads on until the other side has acknowledged this much. Returns the packet that said so. */
+/** Asks until the other side has handed over this much. */
+export async function handedOver(peer: RawPeer, goal: number): Promise<void> {
+  for (;;) {
+    await peer.sendPacket({ action: "@ping" });
+    const { ack } = await peer.packetOf("@pong");
+    if (ack === goal) return;
+    assertLess(ack as number, goal);
+  }
+}
+
+/** Waits until the other side acknowledges this much by itself. Returns the packet that said so. */
 export async function acknowledged(peer: RawPeer, ack: number): Promise<RawPacket> {
   for (;;) {
     const packet = await peer.packet();

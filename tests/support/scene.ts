@@ -93,15 +93,20 @@ export function onBothSides(
   });
 }
 
-/** The same with a session. */
+/**
+ * The same with a session.
+ *
+ * @param said What the stranger adds to its part of the handshake.
+ */
 export function onBothSidesOfSession(
   behaviour: string,
   limits: ConnectionLimits,
   act: (encounter: SessionEncounter) => Promise<void>,
+  said: object = {},
 ): void {
   Deno.test(`${behaviour}, on a server`, async () => {
     await withServer(limits, async ({ server, register, adopt, logs, expectErrors }) => {
-      const peer = await register({ session: true });
+      const peer = await register({ session: true, ...said });
       const connection = server.clients.get(peer.token)!;
       let last = peer;
       await act({
@@ -122,7 +127,7 @@ export function onBothSidesOfSession(
   Deno.test(`${behaviour}, on a client`, async () => {
     await withHostileServer({ ...IMPATIENT, ...limits }, async (scene) => {
       const { server, client, start, logs, expectErrors } = scene;
-      const peer = await start(GRANT);
+      const peer = await start({ ...GRANT, ...said });
       const connection = client.connection!;
       let last: RawPeer = peer;
       await act({
