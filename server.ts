@@ -448,6 +448,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     const conversation = conversationOf(connection);
     if (conversation.canResume(resume.ack)) return this.#resume(connection, newcomer, resume);
+    // What cannot be replaced is not given up. One that has a wire makes room itself.
+    if (connection.state === "detached") this.#registry.checkRoom(newcomer.from);
     loseSession(connection, "what the client has not received is no longer kept");
     this.#register(newcomer, "overflow");
   }
