@@ -7,8 +7,9 @@
 import { type Connection, conversationOf } from "./connection.ts";
 import type { Contract, Untyped } from "./contract.ts";
 import { ConnectionError, PnetworkError, RequestError } from "./errors.ts";
-import { checkOptions, checkSignal } from "./options.ts";
+import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
 import { describe, encodeHead, type OutgoingPacket } from "./packet.ts";
+import { harmless } from "./rejections.ts";
 import type { VolatilePolicy, VolatileTerms } from "./volatile_queue.ts";
 
 /** To whom a broadcast does not go, and what becomes of it where it cannot. */
@@ -92,16 +93,23 @@ export function broadcast<C extends Contract = Untyped>(
 }
 
 /** Asks all of these for a reply. Resolves when each has answered, or has had its time. */
-export async function broadcastRequest<C extends Contract = Untyped>(
+export function broadcastRequest<C extends Contract = Untyped>(
   connections: Iterable<Connection<C>>,
   packet: OutgoingPacket,
-  options: BroadcastRequestOptions,
+  options: BroadcastRequestOptions & { timeoutMs: number },
 ): Promise<Map<string, BroadcastOutcome>> {
   const { except, timeoutMs, signal } = options;
   const head = encodeHead(packet);
   const asked = without(connections, except).map((connection) =>
     ask(connection, head, { timeoutMs, signal })
   );
+  return harmless(outcomesOf(asked, signal));
+}
+
+async function outcomesOf(
+  asked: Promise<[id: string, BroadcastOutcome]>[],
+  signal: AbortSignal | undefined,
+): Promise<Map<string, BroadcastOutcome>> {
   const outcomes = new Map(await Promise.all(asked));
   signal?.throwIfAborted();
   return outcomes;
@@ -130,6 +138,7 @@ export function asksForReplies(options: AnyBroadcastOptions): options is Broadca
   if ((timeoutMs as unknown) === false) {
     throw new TypeError("a broadcast waits for nobody for ever: timeoutMs must be a number");
   }
+  if (timeoutMs !== undefined) checkTimeout("timeoutMs", timeoutMs);
   checkSignal(signal);
   return true;
 }
