@@ -36,6 +36,8 @@ export interface BroadcastOptions {
    * @default {packet.action}
    */
   key?: string;
+  /** Nobody is asked for a reply: for that see {@linkcode BroadcastRequestOptions}. */
+  request?: false;
 }
 
 /** Who was sent a broadcast. */
@@ -70,7 +72,10 @@ export type BroadcastOutcome<Reply = unknown> =
   | { status: "gone"; error: PnetworkError };
 
 /** Any of both. */
-export type AnyBroadcastOptions = BroadcastOptions & Partial<BroadcastRequestOptions>;
+export type AnyBroadcastOptions =
+  & Omit<BroadcastOptions, "request">
+  & Partial<Omit<BroadcastRequestOptions, "request">>
+  & { request?: boolean };
 
 const POLICIES: readonly unknown[] = ["drop-oldest", "latest", "disconnect"];
 
@@ -78,7 +83,7 @@ const POLICIES: readonly unknown[] = ["drop-oldest", "latest", "disconnect"];
 export function broadcast<C extends Contract = Untyped>(
   connections: Iterable<Connection<C>>,
   packet: OutgoingPacket,
-  options: BroadcastOptions,
+  options: AnyBroadcastOptions,
 ): BroadcastResult {
   const terms = readTerms(packet, options);
   const head = encodeHead(packet);
@@ -145,7 +150,7 @@ export function asksForReplies(options: AnyBroadcastOptions): options is Broadca
 
 function readTerms(
   { action }: OutgoingPacket,
-  { volatile, policy = "drop-oldest", key = action }: BroadcastOptions,
+  { volatile, policy = "drop-oldest", key = action }: AnyBroadcastOptions,
 ): VolatileTerms | undefined {
   return volatile ? { policy, key } : undefined;
 }
