@@ -4,7 +4,7 @@
  * @module
  */
 
-import { leastDraws, leastResumes } from "./deck.ts";
+import { leastDraws, leastResumes, type Phase } from "./deck.ts";
 import { type Findings, judge, judgeVolatile, sum } from "./history.ts";
 import type { Draws } from "./network.ts";
 import { type Answers, isInGroup, type Notes, type Progress, type Timed } from "./speech.ts";
@@ -121,10 +121,11 @@ function problemsOfNetwork({ cuts, network, progress }: Evidence): string[] {
   const least = leastDraws(cuts);
   const rare = drawsOf(draws).filter(({ number }) => number < least).map(({ name }) => name);
   // A silence shows by nothing. Every other cut shows at once.
-  const silences = addUp(Object.values(draws.silence?.traffic ?? {}));
-  const told = cutConnections - silences;
+  const silences = (phase: Phase) => addUp(Object.values(draws.silence?.[phase] ?? {}));
+  const told = cutConnections - silences("traffic");
   // Where the server was too busy to hear a client, what it says of that may come too late.
-  const busyDeaths = Math.max(0, (progress.server.detaches.HEARTBEAT_TIMEOUT ?? 0) - silences);
+  const deaths = progress.server.detaches.HEARTBEAT_TIMEOUT ?? 0;
+  const busyDeaths = Math.max(0, deaths - silences("traffic") - silences("answer"));
   const ended = progress.clients.detaches.CONNECTION_LOST ?? 0;
   const unexplained = Math.max(0, ended - told - busyDeaths);
   return [
