@@ -317,7 +317,12 @@ Deno.test("a client comes back when its connection is cut, and loses nothing", a
       );
       await until(() => connection.state === "detached", "the server noticed");
       await connection.sendPacket({ action: "news", data: by });
-      await client.write(`mode\nsend server note "${by}"\nbroadcast "${by}"\nping server\n`);
+      await client.write(
+        `threads\nmode\nsend server note "${by}"\nbroadcast "${by}"\nping server\n`,
+      );
+      const threads = [];
+      while (threads.length < 5) threads.push(await client.line());
+      assertMatch(threads[2], /read +another socket$/);
       assertEquals([await client.line(), await client.line(), await client.line()], [
         `client, reconnecting, 127.0.0.1:${proxy.port}, 1 connection`,
         "kept until it is back: the client is reconnecting",
