@@ -105,6 +105,8 @@ export class Outbox {
     this.#session.delivery?.window.detach(offered);
     this.#volatile.clear();
     this.#wire = undefined;
+    // Between two wires there is nothing to hold back from.
+    this.#isOnHold = false;
   }
 
   /** Starts nothing new on this wire: replies alone still go out. */
