@@ -94,7 +94,6 @@ export class Outbox {
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
-    this.#isOnHold = false;
     for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
     // What makes room may wait for the reply to a request that was held.
     this.admit({ isForced: [...this.#waiting].some(({ stamp }) => stamp.id !== undefined) });
