@@ -28,6 +28,9 @@ const WEIGHTS = {
 const MAX_BURST = 24;
 const MAX_PAUSE_MS = 6;
 const MAX_PADDING = 160;
+/** Now and then one is so large that it has to wait where smaller ones would not. */
+const LARGE_PART = 0.03;
+const MAX_LARGE_PADDING = 4_000;
 const MAX_HOLD_MS = 3;
 const TIMED_HOLD_MS = 8;
 const MAX_THOUGHT_MS = 60;
@@ -221,7 +224,8 @@ export class Speaker {
   }
 
   #number(extra: Partial<Numbered>): Numbered {
-    const padding = "x".repeat(this.#random.below(MAX_PADDING));
+    const isLarge = this.#random.chance(LARGE_PART);
+    const padding = "x".repeat(this.#random.below(isLarge ? MAX_LARGE_PADDING : MAX_PADDING));
     return { n: ++this.#sent, marks: this.#marks(), padding, ...extra };
   }
 

@@ -124,7 +124,8 @@ function problemsOfNetwork({ cuts, network, progress }: Evidence): string[] {
   const silences = (phase: Phase) => addUp(Object.values(draws.silence?.[phase] ?? {}));
   const told = cutConnections - silences("traffic");
   // Where the server was too busy to hear a client, what it says of that may come too late.
-  const deaths = progress.server.detaches.HEARTBEAT_TIMEOUT ?? 0;
+  const { HEARTBEAT_TIMEOUT = 0, HANDSHAKE_TIMEOUT = 0 } = progress.server.detaches;
+  const deaths = HEARTBEAT_TIMEOUT + HANDSHAKE_TIMEOUT;
   const busyDeaths = Math.max(0, deaths - silences("traffic") - silences("answer"));
   const ended = progress.clients.detaches.CONNECTION_LOST ?? 0;
   const unexplained = Math.max(0, ended - told - busyDeaths);
