@@ -325,6 +325,7 @@ export class Conversation {
     this.#attachment = this.#attach(wire);
     // What was sent meanwhile may have filled it.
     this.#attachment.pulse?.checkWindow();
+    if (this.#session.delivery?.window.isAwaited) this.#sendControl("@ping");
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
