@@ -93,6 +93,22 @@ onBothSidesOfSession(
 );
 
 onBothSidesOfSession(
+  "what waits behind one that is called off may have room at once",
+  { replayBytes: 10_000 },
+  async ({ peer, connection }) => {
+    const controller = new AbortController();
+    const data = "x".repeat(6_000);
+    connection.sendPacket({ action: "n", data: "first" + data });
+    const off = connection.sendPacket({ action: "n", data }, { signal: controller.signal });
+    const small = connection.sendPacket({ action: "n", data: "small" });
+    controller.abort("never mind");
+    assertEquals(await off.catch((reason) => reason), "never mind");
+    await within(small, "room for the small one");
+    assertEquals((await next(peer, 2))[1], "small");
+  },
+);
+
+onBothSidesOfSession(
   "requests and replies do not wait for the window, and overtake nothing",
   { replayPackets: 2 },
   async ({ peer, connection, bindAction }) => {
@@ -227,6 +243,23 @@ onBothSidesOfSession(
     await peer.sendPacket({ action: "@ack", ack: 0 }, { action: "@ack", ack: 1 });
     await within(delivered, "the delivery");
     assertEquals(connection.stats.unacknowledged, 1);
+  },
+);
+
+onBothSidesOfSession(
+  "a delivery that is waited for is asked for again over the next socket",
+  {},
+  async ({ peer, connection, drop, comeBack }) => {
+    const before = connection.sendPacket({ action: "n", data: 1 }, { delivered: true });
+    assertEquals((await peer.packet()).data, 1);
+    assertEquals((await peer.packet()).action, "@ping");
+    await drop();
+    const meanwhile = connection.sendPacket({ action: "n", data: 2 }, { delivered: true });
+    const again = await comeBack();
+    const packets = [await again.packet(), await again.packet(), await again.packet()];
+    assertEquals(packets.map(({ action }) => action), ["n", "n", "@ping"]);
+    await again.sendPacket({ action: "@pong", ack: 2 });
+    await within(Promise.all([before, meanwhile]), "the deliveries");
   },
 );
 
