@@ -12,8 +12,7 @@ const CLIENT_LIMITS = {
   ...LIMITS,
   minRetryMs: 5,
   maxRetryMs: 50,
-  // Less than `deadAfterMs`: a client gives up on an answer before its server finds it dead.
-  handshakeTimeoutMs: 250,
+  handshakeTimeoutMs: 1_000,
 };
 
 /** So small that senders have to wait for room, of packets or of bytes: of every other client. */

@@ -37,7 +37,7 @@ const MAX_THOUGHT_MS = 60;
 /** While so much is unsettled nothing more is sent: a long outage must not fill the memory. */
 const MAX_UNSETTLED = 150;
 /** A broadcast to a window that is full pushes out the oldest: this keeps it from becoming so. */
-const MAX_UNACKNOWLEDGED = 300;
+const MAX_UNACKNOWLEDGED = 200;
 
 /** Sends one receiver a mix of everything, and writes down what became of it. */
 export class Speaker {
