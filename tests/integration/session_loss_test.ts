@@ -316,6 +316,31 @@ Deno.test("what waits from a lost session is still handled, and answered and ack
   });
 });
 
+Deno.test("a handler that a lost session left running does not answer for one of the next", async () => {
+  await withHostileServer(IMPATIENT, async ({ client, server, start }) => {
+    const gates = new Map<unknown, PromiseWithResolvers<string>>();
+    client.bindAction("hear", (data) => {
+      const gate = Promise.withResolvers<string>();
+      gates.set(data, gate);
+      return gate.promise;
+    });
+    const first = await start(GRANT);
+    await first.sendPacket({ ...hear("before"), seq: 1, id: 1 });
+    await until(() => gates.has("before"), "it runs");
+    await first.reset();
+    const next = await server.register({ ...GRANT, epoch: "the-second-run", reason: "restarted" });
+    await next.sendPacket({ ...hear("now"), seq: 1, id: 1 });
+    await until(() => gates.has("now"), "it runs");
+    gates.get("before")!.resolve("too late");
+    await settle();
+    await next.ping();
+    assertFalse(next.hasLines);
+    gates.get("now")!.resolve("in time");
+    const reply = await nextNumbered(next);
+    assertEquals([reply["reply-to"], reply.data], [1, "in time"]);
+  });
+});
+
 Deno.test("what was queued for a socket that took no more is unsent", async () => {
   await withSocketPath(async (path) => {
     await withServer({ path }, async ({ server, register }) => {

@@ -29,7 +29,7 @@ async function withSession(
     scene: { server: Server; peer: RawPeer & RawWelcome; connection: Connection },
   ) => Promise<void>,
 ): Promise<void> {
-  const server = new Server({ port: 0, drainTimeoutMs: 5_000, ...options });
+  const server = new Server({ port: 0, drainTimeoutMs: 60_000, ...options });
   await server.start();
   await using peer = await RawPeer.register({ port: server.port }, { session: true });
   await act({ server, peer, connection: server.clients.get(peer.token)! });
@@ -68,7 +68,7 @@ Deno.test("close() asks clients to go, lets replies through, and says goodbye la
 
 Deno.test("close() waits until what was sent is acknowledged, for its drain time at most", async () => {
   for (const isHeeded of [true, false]) {
-    const drainTimeoutMs = isHeeded ? 10_000 : 300;
+    const drainTimeoutMs = isHeeded ? 60_000 : 300;
     await withSession(
       { drainTimeoutMs, replayPackets: 2 },
       async ({ server, peer, connection }) => {
@@ -274,7 +274,7 @@ Deno.test("a client that is asked to go bounds what it holds", async () => {
 
 Deno.test("clients go on with the next server on the port, and know what the one before did not get", async () => {
   const CLIENTS = 20;
-  let server = new Server({ port: 0, drainTimeoutMs: 5_000 });
+  let server = new Server({ port: 0, drainTimeoutMs: 60_000 });
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const serve = (on: Server) => {
     on.bindAction("slow", (n) => gate.then(() => n));
@@ -326,7 +326,7 @@ Deno.test("clients go on with the next server on the port, and know what the one
 
 Deno.test("a server that is replaced under load leaves no request without an outcome", async () => {
   const CLIENTS = 30;
-  let server = new Server({ port: 0, drainTimeoutMs: 5_000 });
+  let server = new Server({ port: 0, drainTimeoutMs: 60_000 });
   const handled = new Set<unknown>();
   const serve = (on: Server) =>
     on.bindAction("work", async (data) => {
@@ -437,7 +437,7 @@ Deno.test("a connection that is being closed cannot be resumed", async () => {
     const connection = server.clients.get(peer.token)!;
     await peer.sendPacket({ action: "slow", id: 1, seq: 1 });
     await handedOver(peer, 1);
-    const closing = connection.close({ drainTimeoutMs: 5_000 });
+    const closing = connection.close({ drainTimeoutMs: 60_000 });
     assertEquals(connection.state, "draining");
     const other = await register({ session: true, resume: resumeOf(peer) });
     const { resumed, reason } = other.welcome.data as Record<string, unknown>;
@@ -470,7 +470,7 @@ Deno.test("close({ drainTimeoutMs }) of either side waits for handlers and ackno
         "the handler runs",
       );
       for (let n = 0; n < 2_000; n++) closing.sendPacket({ action: "hear", data: n });
-      const closed = closing.close({ drainTimeoutMs: 5_000 });
+      const closed = closing.close({ drainTimeoutMs: 60_000 });
       gate.resolve();
       assertEquals(await within(asked, "the reply"), 1);
       await within(closed, "the end");

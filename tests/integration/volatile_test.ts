@@ -159,11 +159,13 @@ Deno.test("latest keeps the newest of each key for a client that is behind", asy
     for (let n = 0; n < 300; n++) {
       assertEquals(broadcast(n, { policy: "latest", key: `player ${n % 3}` }), 0);
     }
+    // Whatever is replaced goes to the end.
+    broadcast(300, { policy: "latest", key: "player 0" });
     const seen = await untilEmpty(peer, connection);
-    assertEquals(seen, [297, 298, 299]);
+    assertEquals(seen, [298, 299, 300]);
     // For one that is not behind any more each is the latest.
-    for (let n = 300; n < 303; n++) broadcast(n, { policy: "latest" });
-    assertEquals(await numbers(peer), [300, 301, 302]);
+    for (let n = 301; n < 304; n++) broadcast(n, { policy: "latest" });
+    assertEquals(await numbers(peer), [301, 302, 303]);
   });
 });
 
