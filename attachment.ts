@@ -9,6 +9,7 @@ import type { CloseInfo } from "./contract.ts";
 import { ConnectionError } from "./errors.ts";
 import { Pulse } from "./pulse.ts";
 import { ReadLoop, type ReadLoopParts } from "./read_loop.ts";
+import type { Delivery } from "./session.ts";
 import type { Wire } from "./wire.ts";
 
 /** How the end of a wire is told: with a goodbye, with what was queued alone, or not at all. */
@@ -31,12 +32,14 @@ export class Attachment {
   readonly wire: Wire;
   /** Its times; only a session has any. */
   readonly pulse: Pulse | undefined;
+  readonly #delivery: Delivery | undefined;
   #isCurrent = true;
 
   constructor(parts: AttachmentParts) {
     const { wire, sweep, limits, session: { delivery }, receive, inputEnded, fault } = parts;
     const { ping, acknowledge } = parts;
     this.wire = wire;
+    this.#delivery = delivery;
     const fenced = <Args extends unknown[]>(act: (...args: Args) => void) => (...args: Args) => {
       if (this.#isCurrent) act(...args);
     };
@@ -66,6 +69,12 @@ export class Attachment {
     this.#isCurrent = false;
     this.pulse?.end();
     if (manner === "at once") this.wire.abort();
-    await this.wire.end(manner === "goodbye" ? encodeClose(info) : undefined, flushTimeoutMs);
+    await this.wire.end(manner === "goodbye" ? this.#goodbye(info) : undefined, flushTimeoutMs);
+  }
+
+  /** Says how far this side has come as well: it is the last chance to. */
+  #goodbye(info: CloseInfo): string {
+    const { arrivals } = this.#delivery ?? {};
+    return encodeClose(info, arrivals?.isAckOwed ? arrivals.takeAck() : undefined);
   }
 }

@@ -364,7 +364,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       token,
       wire,
       peerLimits,
-      hasSession: welcome.epoch !== undefined,
+      hasSession: this.#limits.session && welcome.epoch !== undefined,
       sweep: this.#sweep,
       limits: this.#limits,
       actions: this.#actions,

@@ -25,9 +25,9 @@ export function isResumable(code: string): boolean {
   return RESUMABLE.has(code);
 }
 
-/** The last line before FIN. */
-export function encodeClose({ code, reason }: CloseInfo): string {
-  return encodeControl("@close", { code, reason: reason.slice(0, MAX_REASON_LENGTH) });
+/** The last line before FIN; with an `ack`, if there is one to tell. */
+export function encodeClose({ code, reason }: CloseInfo, ack?: number): string {
+  return encodeControl("@close", { code, reason: reason.slice(0, MAX_REASON_LENGTH) }, ack);
 }
 
 /** What a `@close` says, fit to be shown. */

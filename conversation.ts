@@ -323,6 +323,8 @@ export class Conversation {
     this.#earlierBytesSent += this.#wire.bytesWritten;
     this.#state = "open";
     this.#attachment = this.#attach(wire);
+    // What was sent meanwhile may have filled it.
+    this.#attachment.pulse?.checkWindow();
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
@@ -406,7 +408,10 @@ export class Conversation {
 
   /** Sends one that may be lost. Returns why it cannot be sent at all, if that is so. */
   sendVolatile(head: string, terms: VolatileTerms): PnetworkError | undefined {
-    return this.ended ?? this.#orFault(this.#outbox.sendVolatile(head, terms));
+    const error = this.ended ?? this.#outbox.sendVolatile(head, terms);
+    // It is lost, whether the session goes on or not.
+    this.#orFault(error);
+    return error;
   }
 
   /** Resolves when the peer has handed over all that was sent so far. */

@@ -7,6 +7,7 @@
 import { ConnectionError, type PnetworkError, ProtocolError, RequestError } from "./errors.ts";
 import { encodeControl, encodeTail, type Stamp, utf8Length } from "./packet.ts";
 import { Queue } from "./queue.ts";
+import { harmless } from "./rejections.ts";
 import type { Delivery, Session } from "./session.ts";
 import { VolatileQueue, type VolatileTerms } from "./volatile_queue.ts";
 import { type Entry, lostPacket, type Undelivered } from "./window.ts";
@@ -34,7 +35,7 @@ interface Waiting {
   bytes: number;
   stamp: Partial<Stamp>;
   entered: PromiseWithResolvers<void>;
-  isCalledOff: boolean;
+  state: "waiting" | "called off" | "settled";
 }
 
 /** Kept for the fields that a sender adds to a packet after it was measured. */
@@ -49,7 +50,10 @@ export class Outbox {
   /** Those that wait for room in the window, or for the next server. */
   readonly #waiting = new Queue<Waiting>();
   readonly #volatile: VolatileQueue;
-  #lastWaiting: Waiting | undefined;
+  /** The wire that volatile packets are written to as it has room. */
+  #pumped: Wire | undefined;
+  /** Settles with the last of those that wait. */
+  #allEntered = Promise.resolve();
   #waitingBytes = 0;
   #isOnHold = false;
   #packetsSent = 0;
@@ -92,7 +96,9 @@ export class Outbox {
     this.#wire = wire;
     this.#isOnHold = false;
     for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
-    this.admit();
+    // What makes room may wait for the reply to a request that was held.
+    const isAsking = ({ state, stamp }: Waiting) => state === "waiting" && stamp.id !== undefined;
+    this.admit({ isForced: [...this.#waiting].some(isAsking) });
   }
 
   /** The wire has ended. @param offered How many of its bytes may reach the other side. */
@@ -116,12 +122,14 @@ export class Outbox {
     const undelivered = this.#session.delivery?.window.end(error) ??
       { unknown: [], unsent: [], forgotten: 0 };
     for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) {
-      if (one.isCalledOff) continue;
+      if (one.state === "called off") continue;
+      one.state = "settled";
       const lost = lostPacket(one.head + "}");
       undelivered.unsent.push(one.stamp.id === undefined ? lost : { ...lost, kind: "request" });
       one.entered.reject(error);
     }
     this.#waitingBytes = 0;
+    this.#allEntered = Promise.resolve();
     if (next) this.#recipient = next;
     return undelivered;
   }
@@ -208,7 +216,7 @@ export class Outbox {
       return undefined;
     }
     if (!this.#volatile.push(line, utf8Length(line) + 1, terms)) return slowConsumer();
-    if (this.#volatile.length === 1) this.#pump(wire);
+    if (this.#pumped !== wire) this.#pump(wire);
   }
 
   /** Sends one of the protocol's own packets. Returns like {@linkcode Outbox.reply}. */
@@ -221,13 +229,8 @@ export class Outbox {
   }
 
   /** Resolves when all that wait now have their numbers, or were called off. */
-  async entered(): Promise<void> {
-    const last = this.#lastWaiting;
-    try {
-      await last?.entered.promise;
-    } catch (error) {
-      if (!last!.isCalledOff) throw error;
-    }
+  entered(): Promise<void> {
+    return this.#allEntered;
   }
 
   /** Gives those that wait their numbers, while the window has room or where something must follow. */
@@ -235,9 +238,10 @@ export class Outbox {
     if (this.#isOnHold) return;
     const { delivery } = this.#session;
     for (let first = this.#waiting.first; first; first = this.#waiting.first) {
-      if (!first.isCalledOff) {
+      if (first.state === "waiting") {
         if (!isForced && !delivery!.window.hasRoomFor(first.bytes)) return;
         this.#enterStamped(first.head, first.stamp);
+        first.state = "settled";
         first.entered.resolve();
         this.#waitingBytes -= first.bytes;
       }
@@ -253,13 +257,19 @@ export class Outbox {
   ): Promise<void> {
     if (!this.#hasRoomFor(bytes)) return Promise.reject(this.#overloaded());
     const entered = Promise.withResolvers<void>();
-    const waiting: Waiting = { head, bytes, stamp, entered, isCalledOff: false };
+    const waiting: Waiting = { head, bytes, stamp, entered, state: "waiting" };
     this.#waiting.push(waiting);
-    this.#lastWaiting = waiting;
+    const before = this.#allEntered;
+    this.#allEntered = harmless(entered.promise.catch((error) => {
+      if (waiting.state !== "called off") throw error;
+      return before;
+    }));
     this.#waitingBytes += bytes;
     if (!signal) return entered.promise;
     const abort = () => {
-      waiting.isCalledOff = true;
+      // It may have its number, or have lost its session, in this very turn.
+      if (waiting.state !== "waiting") return;
+      waiting.state = "called off";
       this.#waitingBytes -= bytes;
       entered.reject(signal.reason);
       // What waits behind it may be smaller.
@@ -320,14 +330,14 @@ export class Outbox {
 
   /** Writes the volatile ones as the peer takes them. */
   async #pump(wire: Wire): Promise<void> {
+    this.#pumped = wire;
     while (this.#wire === wire && this.#volatile.length > 0) {
       await wire.room();
-      while (this.#wire === wire && !wire.isCongested) {
-        const line = this.#volatile.shift();
-        if (line === undefined) return;
-        this.#write(line);
+      while (this.#wire === wire && this.#volatile.length > 0 && !wire.isCongested) {
+        this.#write(this.#volatile.shift()!);
       }
     }
+    if (this.#pumped === wire) this.#pumped = undefined;
   }
 
   #hasRoomFor(bytes: number): boolean {

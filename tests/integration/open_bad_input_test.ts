@@ -1,10 +1,10 @@
-// The rows are those of the project's list of bad inputs.
+// The rows are those of the project's list of bad inputs. Each is tried on a resumed connection as well.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PnetworkError, RequestError } from "../../mod.ts";
 import { bytes } from "../support/bytes.ts";
 import { concat, line } from "../support/raw_peer.ts";
-import { onBothSides, withServer } from "../support/scene.ts";
+import { onBothSides, onBothSidesAndResumed, withServer } from "../support/scene.ts";
 import { pause, until, within } from "../support/wait.ts";
 
 const FOREIGN_TOKEN = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -39,8 +39,6 @@ const FATAL: [what: string, sent: string | Uint8Array, code: string][] = [
   ["row 17: a line over 4 KiB nested 65 deep", nested(64, 4_096), "TOO_DEEP"],
   ["row 17: 500,000 deep", nested(500_000), "TOO_DEEP"],
   ["row 17: 1,000,000 deep and never closed", "[".repeat(1_000_000) + "\n", "TOO_DEEP"],
-  ["row 20: a seq without a session", line({ action: "echo", seq: 1 }), "PROTOCOL_ERROR"],
-  ["row 20: an ack without a session", line({ action: "@ack", ack: 0 }), "PROTOCOL_ERROR"],
   ["row 24: a foreign token", line({ action: "echo", token: FOREIGN_TOKEN }), "BAD_TOKEN"],
   ["row 24: an empty token", line({ action: "echo", token: "" }), "BAD_TOKEN"],
   [
@@ -55,8 +53,16 @@ const FATAL: [what: string, sent: string | Uint8Array, code: string][] = [
   ],
 ];
 
-for (const [what, sent, code] of FATAL) {
-  onBothSides(
+/** What ends a connection without a session alone. */
+const FATAL_WITHOUT_SESSION: typeof FATAL = [
+  ["row 20: a seq without a session", line({ action: "echo", seq: 1 }), "PROTOCOL_ERROR"],
+  ["row 20: an ack without a session", line({ action: "@ack", ack: 0 }), "PROTOCOL_ERROR"],
+];
+
+for (const fatal of [...FATAL, ...FATAL_WITHOUT_SESSION]) {
+  const [what, sent, code] = fatal;
+  const test = FATAL.includes(fatal) ? onBothSidesAndResumed : onBothSides;
+  test(
     `${what} ends the connection with ${code}`,
     {},
     async ({ peer, connection, bindAction, logs }) => {
@@ -100,7 +106,7 @@ const REFUSED: [what: string, sent: string][] = [
 ];
 
 for (const [what, sent] of REFUSED) {
-  onBothSides(
+  onBothSidesAndResumed(
     `${what} is refused with BAD_PACKET and the connection kept`,
     {},
     async ({ peer, connection, bindAction }) => {
@@ -116,16 +122,20 @@ for (const [what, sent] of REFUSED) {
   );
 }
 
-onBothSides("row 10: CRLF and empty lines are accepted", {}, async ({ peer, bindAction }) => {
-  bindAction("echo", (data) => data);
-  await peer.send('\r\n\n{"action":"echo","data":1,"id":1}\r\n\n\r\n');
-  assertEquals((await peer.packet()).data, 1);
-  await peer.send('{"action":"echo","data":2,"id":2}\r');
-  await peer.send("\n\n");
-  assertEquals((await peer.packet()).data, 2);
-});
+onBothSidesAndResumed(
+  "row 10: CRLF and empty lines are accepted",
+  {},
+  async ({ peer, bindAction }) => {
+    bindAction("echo", (data) => data);
+    await peer.send('\r\n\n{"action":"echo","data":1,"id":1}\r\n\n\r\n');
+    assertEquals((await peer.packet()).data, 1);
+    await peer.send('{"action":"echo","data":2,"id":2}\r');
+    await peer.send("\n\n");
+    assertEquals((await peer.packet()).data, 2);
+  },
+);
 
-onBothSides(
+onBothSidesAndResumed(
   "row 11: a character split over two reads arrives intact",
   {},
   async ({ peer, connection, bindAction }) => {
@@ -143,7 +153,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 15: an id that is still being answered is refused, and answered once",
   {},
   async ({ peer, bindAction }) => {
@@ -164,7 +174,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 16: __proto__, constructor and toString are names that nothing is bound to",
   {},
   async ({ peer, connection, bindAction }) => {
@@ -181,7 +191,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 16: a __proto__ inside data stays data",
   {},
   async ({ peer, bindAction }) => {
@@ -196,7 +206,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 17: 64 levels in a long line, and any number in a short one, are accepted",
   {},
   async ({ peer, bindAction }) => {
@@ -215,7 +225,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 18: a line of exactly the limit is accepted, one byte more is PACKET_TOO_LARGE",
   { maxPacketBytes: 8_192 },
   async ({ peer, connection, bindAction }) => {
@@ -237,7 +247,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 18: the limit counts bytes, not characters",
   { maxPacketBytes: 8_192 },
   async ({ peer, bindAction }) => {
@@ -248,7 +258,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 23: packet-created is advisory, whatever it is",
   {},
   async ({ peer, bindAction }) => {
@@ -278,7 +288,7 @@ Deno.test("row 24: another client's token ends the one who used it, and not its 
   });
 });
 
-onBothSides(
+onBothSidesAndResumed(
   "the right token, null and none are all accepted",
   {},
   async ({ peer, bindAction }) => {
@@ -292,7 +302,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 32: replies that nobody waits for are ignored and counted",
   {},
   async ({ peer, connection }) => {
@@ -334,7 +344,7 @@ Deno.test("row 32: a client cannot answer what another one was asked", async () 
   });
 });
 
-onBothSides(
+onBothSidesAndResumed(
   "unknown fields are passed over, unknown @ names are ignored and counted",
   {},
   async ({ peer, connection, bindAction }) => {
@@ -348,7 +358,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 33: one group too many and a name too long are refused, and the connection kept",
   { maxGroups: 2, maxGroupNameLength: 8 },
   async ({ role, peer, connection, bindAction, expectErrors }) => {
@@ -370,7 +380,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 42: what a peer says reaches the log on one line, without anything that moves a cursor",
   {},
   async ({ peer, connection, bindAction, logs, expectErrors }) => {
@@ -403,7 +413,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 42: a reason for closing that quotes the peer is logged on one line",
   {},
   async ({ peer, bindAction, logs }) => {
@@ -417,7 +427,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "goodbyes of any shape end the connection in order",
   {},
   async ({ peer, connection }) => {
@@ -431,7 +441,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 43: a handler that throws, rejects or never settles fails its request and nothing else",
   { drainTimeoutMs: 50 },
   async ({ peer, bindAction, logs, expectErrors }) => {
@@ -471,7 +481,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 43: what a handler says in a RequestError of its own reaches the requester",
   {},
   async ({ peer, bindAction, connection, expectErrors }) => {
@@ -500,7 +510,7 @@ onBothSides(
   },
 );
 
-onBothSides(
+onBothSidesAndResumed(
   "row 43: a reply that is no JSON becomes an error reply",
   {},
   async ({ peer, bindAction, expectErrors }) => {

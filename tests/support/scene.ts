@@ -18,6 +18,7 @@ import {
 import { HonestClient, serveHonestly } from "./honest.ts";
 import { Logs } from "./logs.ts";
 import { RawPeer, RawServer, type RawWelcome } from "./raw_peer.ts";
+import { comeBack, GRANT, letComeBack } from "./raw_session.ts";
 import { until } from "./wait.ts";
 
 /** A server that an honest client works with, and strangers. */
@@ -29,6 +30,8 @@ export interface ServerScene {
   connect(from?: string): Promise<RawPeer>;
   /** Connects one that has shaken hands. */
   register(data?: object, from?: string): Promise<RawPeer & RawWelcome>;
+  /** Has this one closed in the end, too. */
+  adopt<Peer extends RawPeer>(peer: Peer): Peer;
   /** Says that this act is right to leave an error in the log. */
   expectErrors(): void;
 }
@@ -55,6 +58,17 @@ export interface Encounter {
   expectErrors(): void;
 }
 
+/** A connection that outlives its socket, and whoever is at its other end. */
+export interface SessionEncounter extends Encounter {
+  /** Resets the socket. Resolves when this side knows. */
+  drop(): Promise<void>;
+  /** Comes back, or lets the client come back, with all up to this number handed over. */
+  comeBack(ack?: number): Promise<RawPeer & RawWelcome>;
+}
+
+/** Clients that are to come back do so at once. */
+export const IMPATIENT = { minRetryMs: 1, maxRetryMs: 20 };
+
 /** Two tests of one act: the stranger is the client of our server, then the server of our client. */
 export function onBothSides(
   behaviour: string,
@@ -76,6 +90,79 @@ export function onBothSides(
       const bindAction = client.bindAction.bind(client);
       await act({ role: "client", peer, connection, logs, bindAction, expectErrors });
     });
+  });
+}
+
+/**
+ * The same with a session.
+ *
+ * @param said What the stranger adds to its part of the handshake.
+ */
+export function onBothSidesOfSession(
+  behaviour: string,
+  limits: ConnectionLimits,
+  act: (encounter: SessionEncounter) => Promise<void>,
+  said: object = {},
+): void {
+  Deno.test(`${behaviour}, on a server`, async () => {
+    await withServer(limits, async ({ server, register, adopt, logs, expectErrors }) => {
+      const peer = await register({ session: true, ...said });
+      const connection = server.clients.get(peer.token)!;
+      let last = peer;
+      await act({
+        role: "server",
+        peer,
+        connection,
+        logs,
+        expectErrors,
+        bindAction: server.bindAction.bind(server),
+        async drop() {
+          await last.reset();
+          await until(() => connection.state !== "open", "the server saw it drop");
+        },
+        comeBack: async (ack) => last = adopt(await comeBack({ port: server.port }, peer, ack)),
+      });
+    });
+  });
+  Deno.test(`${behaviour}, on a client`, async () => {
+    await withHostileServer({ ...IMPATIENT, ...limits }, async (scene) => {
+      const { server, client, start, logs, expectErrors } = scene;
+      const peer = await start({ ...GRANT, ...said });
+      const connection = client.connection!;
+      let last: RawPeer = peer;
+      await act({
+        role: "client",
+        peer,
+        connection,
+        logs,
+        expectErrors,
+        bindAction: client.bindAction.bind(client),
+        async drop() {
+          await last.reset();
+          await until(() => connection.state !== "open", "the client saw it drop");
+        },
+        comeBack: async (ack) => {
+          const again = await letComeBack(server, peer, { ack });
+          await until(() => connection.state === "open", "the client went on");
+          last = again;
+          return again;
+        },
+      });
+    });
+  });
+}
+
+/** Four tests of one act: on a plain connection, and on one of a session that was resumed. */
+export function onBothSidesAndResumed(
+  behaviour: string,
+  limits: ConnectionLimits,
+  act: (encounter: Encounter) => Promise<void>,
+): void {
+  onBothSides(behaviour, limits, act);
+  onBothSidesOfSession(`resumed: ${behaviour}`, limits, async (encounter) => {
+    await encounter.drop();
+    const peer = await encounter.comeBack();
+    await act({ ...encounter, peer });
   });
 }
 
@@ -111,11 +198,19 @@ export async function withServer(
       tokens.push(peer.token);
       return peer;
     },
+    adopt(peer) {
+      peers.push(peer);
+      return peer;
+    },
     expectErrors: () => hasErrors = true,
   });
 
   await honest.rounds();
   for (const peer of peers) await peer.close();
+  const others = () => [...server.clients.values()].filter(({ id }) => id !== honest.id);
+  await until(() => others().every(({ state }) => state !== "open"), "the others are gone");
+  // Nobody comes back to these.
+  for (const connection of others()) if (connection.state === "detached") await connection.close();
   await until(
     () => server.clients.size === 1 && server.loops[1].waitsFor.startsWith("0 "),
     () => `the server forgot all others: ${JSON.stringify([server, server.loops])}`,
