@@ -11,11 +11,13 @@ import { Changes } from "./changes.ts";
 import type { Connection } from "./connection.ts";
 import { HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeRefusal, type Handshake, type Hello, readHello } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ResolvedServerLimits } from "./options.ts";
 import { describe } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
+import { acceptSecurely, type Secured } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
-import { SocketTransport } from "./transport.ts";
+import { SocketTransport, type Transport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "server"]);
@@ -34,6 +36,8 @@ export interface Newcomer {
   wire: Wire;
   /** What counts as its address; `undefined` for one that is not counted. */
   from: string | undefined;
+  /** What its key is known by, on a secure connection. */
+  fingerprint: string | undefined;
   /** What `authenticate` attached. */
   attached: unknown;
 }
@@ -44,10 +48,12 @@ export interface AdmissionParts {
   limits: ResolvedServerLimits;
   /** What watches the times. */
   sweep: Sweep;
+  /** The server's key, if it takes secure connections, and no others. */
+  identity: Identity | undefined;
   /** Decides who may come in. */
   authenticate?: (handshake: Handshake, held?: Connection) => Verdict | Promise<Verdict>;
   /** The connection whose session a client wants to go on with, if there is one. */
-  find: (hello: Hello) => Connection | undefined;
+  find: (hello: Hello, fingerprint: string | undefined) => Connection | undefined;
   /**
    * Registers a client, or lets it go on.
    *
@@ -152,30 +158,16 @@ export class Admission {
 
   /** From the first byte to the registered connection. Never rejects. */
   async #shakeHands(transport: SocketTransport, from: string | undefined): Promise<void> {
-    const { limits, sweep, register } = this.#parts;
-    const { maxHandshakeBytes, handshakeTimeoutMs } = limits;
-    const wire = new Wire(transport, { limits, maxFirstLineBytes: maxHandshakeBytes, sweep });
     const handshake = new AbortController();
-    const { signal } = handshake;
-    const callOff = sweep.after(
-      handshakeTimeoutMs,
+    const callOff = this.#parts.sweep.after(
+      this.#parts.limits.handshakeTimeoutMs,
       () => handshake.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
     );
     this.#handshakes.add(handshake);
     this.#addresses.add(from);
     try {
-      const hello = await abortable(readHello(wire), signal);
-      if (hello) {
-        const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
-        // It may have been called off since that was settled.
-        signal.throwIfAborted();
-        register({ hello, wire, from, attached });
-      } else {
-        wire.abort();
-      }
-    } catch (error) {
-      handshake.abort(error);
-      await refuse(wire, error);
+      const secured = await this.#secure(transport, handshake);
+      if (secured) await this.#welcome(secured, from, handshake);
     } finally {
       callOff();
       this.#handshakes.delete(handshake);
@@ -184,13 +176,58 @@ export class Admission {
     }
   }
 
+  /** Resolves to what the rest goes through; `undefined` if there will be no rest. */
+  async #secure(
+    transport: SocketTransport,
+    handshake: AbortController,
+  ): Promise<Partial<Secured> & { transport: Transport } | undefined> {
+    const { identity } = this.#parts;
+    if (!identity) return { transport };
+    try {
+      return await abortable(acceptSecurely(transport, identity), handshake.signal);
+    } catch (error) {
+      handshake.abort(error);
+      // Whatever has failed, it is told to nobody.
+      if (error instanceof HandshakeError) turnAway(transport, error);
+      else transport.close();
+    }
+  }
+
+  async #welcome(
+    { transport, fingerprint }: Partial<Secured> & { transport: Transport },
+    from: string | undefined,
+    handshake: AbortController,
+  ): Promise<void> {
+    const { limits, sweep, register } = this.#parts;
+    const maxFirstLineBytes = limits.maxHandshakeBytes;
+    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep });
+    const { signal } = handshake;
+    try {
+      const hello = await abortable(readHello(wire), signal);
+      if (hello) {
+        const { address } = wire;
+        const asking = this.#authenticate(hello, { address, fingerprint, signal });
+        const attached = await abortable(asking, signal);
+        // It may have been called off since that was settled.
+        signal.throwIfAborted();
+        register({ hello, wire, from, fingerprint, attached });
+      } else {
+        wire.abort();
+      }
+    } catch (error) {
+      handshake.abort(error);
+      await refuse(wire, error);
+    }
+  }
+
   /** Resolves to what is attached to the connection. */
-  async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
+  async #authenticate(hello: Hello, who: Omit<Handshake, "auth">): Promise<unknown> {
     const { authenticate, find } = this.#parts;
     if (!authenticate) return undefined;
     let verdict: Verdict;
     try {
-      verdict = await authenticate({ auth: hello.auth, address, signal }, find(hello));
+      const held = find(hello, who.fingerprint);
+      verdict = await authenticate({ auth: hello.auth, ...who }, held);
     } catch (cause) {
       // One of this module's own errors is no word to the client either.
       throw new Error("authenticate threw", { cause });

@@ -6,6 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { resolveSecure } from "./server_check.ts";
 import { encodeClose } from "./close_info.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
@@ -111,6 +112,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       endpoint: this.#endpoint,
       limits: this.#limits,
       sweep: this.#sweep,
+      secure: resolveSecure(options.secure),
       hello: () => this.#hello(),
       onRetry: (attempt) => this.#tell("onRetry", attempt),
     });

@@ -11,9 +11,11 @@ import type { RetryInfo } from "./client_options.ts";
 import { encodeClose } from "./close_info.ts";
 import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
+import { type CheckServer, connectSecurely } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
-import { connect, endpointText, SocketTransport } from "./transport.ts";
+import { connect, endpointText, SocketTransport, type Transport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
@@ -26,6 +28,8 @@ export interface DialParts {
   limits: ResolvedClientLimits;
   /** What watches the times. */
   sweep: Sweep;
+  /** How the server proves its key, if the connection is to be secure. */
+  secure: { identity: () => Promise<Identity>; check: CheckServer } | undefined;
   /** What to ask for: looked up as late as can be. */
   hello: () => Hello;
   /** Another attempt is about to be made. */
@@ -53,6 +57,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "VERSION_UNSUPPORTED",
   "PROTOCOL_ERROR",
   "TAKEN_OVER",
+  "UNTRUSTED_PEER",
   "CLOSED",
 ]);
 
@@ -149,8 +154,7 @@ export class Dialler {
 
 async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialled> {
   const { endpoint, limits, sweep, hello } = parts;
-  const conn = await open(endpoint, signal);
-  const wire = new Wire(new SocketTransport(conn), {
+  const wire = new Wire(await secured(parts, await open(endpoint, signal), signal), {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
     sweep,
@@ -173,6 +177,24 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
       : { code: "CLOSED", message: "called off" };
     if (code === "CONNECTION_LOST") wire.abort();
     else await wire.end(encodeClose({ code, reason }));
+    throw error;
+  }
+}
+
+/** What the rest goes through. */
+async function secured(
+  { secure }: DialParts,
+  conn: Deno.Conn,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const transport = new SocketTransport(conn);
+  if (!secure) return transport;
+  try {
+    const { identity, check } = secure;
+    const securing = identity().then((identity) => connectSecurely(transport, identity, check));
+    return (await abortable(securing, signal)).transport;
+  } catch (error) {
+    transport.close();
     throw error;
   }
 }

@@ -120,3 +120,13 @@ export async function fingerprintOf(publicKey: Bytes): Promise<string> {
 export function isFingerprint(value: unknown): value is string {
   return typeof value === "string" && FINGERPRINT.test(value);
 }
+
+/**
+ * Checks an option that is to be an identity.
+ *
+ * @throws {TypeError} If it is something else.
+ */
+export function checkIdentity(name: string, value: unknown): Identity | undefined {
+  if (value === undefined || value instanceof Identity) return value;
+  throw new TypeError(`${name} must be an Identity: await createIdentity(), or Identity.import()`);
+}

@@ -47,6 +47,7 @@ export type {
   ClientState,
   ConnectOptions,
   RetryInfo,
+  SecureClientOptions,
   SessionLoss,
 } from "./client_options.ts";
 export {
@@ -81,6 +82,8 @@ export type {
 export {
   ConnectionError,
   type ConnectionErrorCode,
+  CryptoError,
+  type CryptoErrorCode,
   ERROR_CODES,
   type ErrorCode,
   HandshakeError,
@@ -94,6 +97,7 @@ export {
   type RequestErrorOptions,
 } from "./errors.ts";
 export { type Handshake, type LossReason, PROTOCOL_VERSION } from "./handshake.ts";
+export { createIdentity, Identity } from "./identity.ts";
 export {
   type ClientLimits,
   type ConnectionLimits,

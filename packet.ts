@@ -8,6 +8,8 @@ import { Buffer } from "node:buffer";
 import {
   ConnectionError,
   type ConnectionErrorCode,
+  CryptoError,
+  type CryptoErrorCode,
   ERROR_CODES,
   HandshakeError,
   type HandshakeErrorCode,
@@ -308,6 +310,7 @@ export function errorFromData({ code, message }: ErrorData): PnetworkError {
   if (codes.HandshakeError.includes(code)) {
     return new HandshakeError(code as HandshakeErrorCode, text);
   }
+  if (codes.CryptoError.includes(code)) return new CryptoError(code as CryptoErrorCode, text);
   if (codes.RequestError.includes(code)) {
     return new RequestError(code as RequestErrorCode, text, { remote: true });
   }

@@ -5,7 +5,7 @@
  */
 
 import { ByteQueue } from "./byte_queue.ts";
-import { ConnectionError, CryptoError, HandshakeError, type PnetworkError } from "./errors.ts";
+import { ConnectionError, HandshakeError, type PnetworkError } from "./errors.ts";
 import { fingerprintOf, type Identity, keysOf } from "./identity.ts";
 import { type Bytes, type Channel, MAX_PAYLOAD_BYTES, NoiseHandshake, XX } from "./noise.ts";
 import { checkPacket, encodeControl, errorFromData, isErrorData, parseLine } from "./packet.ts";
@@ -40,7 +40,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * tells its own.
  *
  * @throws {HandshakeError} `SECURE_UNSUPPORTED`, if the server is a plain one.
- * @throws {CryptoError} `UNTRUSTED_PEER`, or whatever `check` throws.
+ * @throws Whatever `check` throws.
  * @throws {ConnectionError} `CONNECTION_LOST`, for whatever else: there is never more detail.
  */
 export async function connectSecurely(
@@ -233,11 +233,6 @@ async function guarded<T>(act: () => Promise<T>): Promise<T> {
 
 function failed(): ConnectionError {
   return new ConnectionError("CONNECTION_LOST", "the secure channel has failed");
-}
-
-/** For a check of a server's fingerprint. */
-export function untrusted(message: string): CryptoError {
-  return new CryptoError("UNTRUSTED_PEER", message);
 }
 
 async function writeAll(transport: Transport, bytes: Uint8Array): Promise<void> {

@@ -36,6 +36,7 @@ import type {
 import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
 import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
+import { checkIdentity, type Identity } from "./identity.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkCloseOptions,
@@ -62,6 +63,12 @@ const log = getLogger(["pnetwork", "server"]);
 /** What a {@linkcode Server} may be told. */
 export interface ServerOptions<C extends Contract = Untyped>
   extends Endpoint, ServerLimits, ConnectionLimits {
+  /**
+   * The server's key: it takes secure connections then, and no others.
+   *
+   * @default {undefined}
+   */
+  secure?: Identity;
   /**
    * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
    * client is refused. It is asked again whenever a client comes back to its session: `held` is then the
@@ -180,8 +187,9 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     this.#admission = new Admission({
       limits: this.#limits,
       sweep: this.#sweep,
+      identity: checkIdentity("secure", options.secure),
       authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
-      find: ({ resume }) => this.#find(resume) as Connection | undefined,
+      find: ({ resume }, fingerprint) => this.#find(resume, fingerprint) as Connection | undefined,
       register: (newcomer) => this.#admit(newcomer),
     });
   }
@@ -431,18 +439,19 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /** The connection whose session this is, while it can go on. */
-  #find(resume: Resume | undefined): Connection<C> | undefined {
+  #find(resume: Resume | undefined, fingerprint?: string): Connection<C> | undefined {
     if (resume?.epoch !== this.#epoch) return undefined;
     const connection = this.clients.get(resume.token);
-    const canGoOn = connection?.hasSession && connection.state !== "draining";
-    return canGoOn ? connection : undefined;
+    if (!connection?.hasSession || connection.state === "draining") return undefined;
+    // A token alone is not enough where its owner has a key.
+    return connection.fingerprint === fingerprint ? connection : undefined;
   }
 
   /** Lets a client go on with its session, or begin one. All in one turn: nothing comes in between. */
   #admit(newcomer: Newcomer): void {
     const { resume } = newcomer.hello;
     if (!resume) return this.#register(newcomer);
-    const connection = this.#find(resume);
+    const connection = this.#find(resume, newcomer.fingerprint);
     if (!connection) {
       return this.#register(newcomer, resume.epoch === this.#epoch ? "expired" : "restarted");
     }
@@ -466,7 +475,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     this.#tell("onResume", connection);
   }
 
-  #register({ hello, wire, from, attached }: Newcomer, reason?: LossReason): void {
+  #register(newcomer: Newcomer, reason?: LossReason): void {
+    const { hello, wire, from, fingerprint, attached } = newcomer;
     this.#registry.checkRoom(from);
     const id = generateId();
     const token = crypto.randomUUID();
@@ -479,6 +489,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       token,
       wire,
       attached,
+      fingerprint,
       hasSession,
       limits,
       sweep: this.#sweep,
