@@ -27,6 +27,8 @@ export class Arrivals {
   readonly #ackBytes: number;
   readonly #held = new Queue<Held>();
   #received = 0;
+  /** What of that has been passed or held: the last one counts as handed over no sooner. */
+  #sorted = 0;
   #told = 0;
   #duplicates = 0;
   #owedBytes = 0;
@@ -39,7 +41,7 @@ export class Arrivals {
 
   /** Up to which number everything was handed over: what is acknowledged. */
   get handedOver(): number {
-    return this.#held.first ? this.#held.first.seq - 1 : this.#received;
+    return this.#held.first ? this.#held.first.seq - 1 : this.#sorted;
   }
 
   /** Whether there is something to acknowledge. */
@@ -55,7 +57,7 @@ export class Arrivals {
   }
 
   /**
-   * A number arrived.
+   * A number arrived. Of one that is new it is to be said at once whether it is passed or held.
    *
    * @returns `false` if it came before: its packet is to be dropped.
    * @throws {ProtocolError} `PROTOCOL_ERROR`, if one is missing before it, or it is no number.
@@ -78,11 +80,13 @@ export class Arrivals {
 
   /** The packet that was received last was dealt with at once. */
   pass(bytes: number): void {
+    this.#sorted = this.#received;
     this.#owedBytes += bytes;
   }
 
   /** The packet that was received last waits for its turn. */
   hold(packet: object, bytes: number): void {
+    this.#sorted = this.#received;
     this.#held.push({ packet, seq: this.#received, bytes });
   }
 

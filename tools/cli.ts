@@ -10,7 +10,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import config from "../deno.json" with { type: "json" };
 import { sanitize } from "../sanitize.ts";
 import { type ClientFlags, runClient } from "./cli_client.ts";
-import { runSend, type SendFlags } from "./cli_send.ts";
+import { DEFAULT_RETRIES, runSend, type SendFlags } from "./cli_send.ts";
 import { runServer, type ServerFlags } from "./cli_server.ts";
 import { ExitCode, reportError } from "./exit.ts";
 
@@ -48,6 +48,7 @@ export async function main(args: string[]): Promise<number> {
   endpointOptions(program.command("client"))
     .description("connect, and run the console")
     .option("--name <NAME>", "what stands before the line that is typed", "CLIENT")
+    .option("--retries <N>", `${RETRIES} (default: no bound)`, parseCount)
     .addHelpText("after", CLIENT_HELP)
     .action(async (flags: ClientFlags) => {
       exitCode = await runClient(flags);
@@ -61,6 +62,7 @@ export async function main(args: string[]): Promise<number> {
     .option("--lines", "send each line of standard input as one packet: JSON where it is JSON")
     .option("--text", "take the data, or each line, as a text even where it is JSON")
     .option("--timeout <MS>", "how long to wait for the reply, in milliseconds", parseMs)
+    .option("--retries <N>", `${RETRIES} (default: ${DEFAULT_RETRIES}, about a minute)`, parseCount)
     .addHelpText("after", SEND_HELP)
     .action(async (action: string, json: string | undefined, flags: SendFlags) => {
       exitCode = await runSend(action, json, flags);
@@ -110,9 +112,20 @@ function parseMs(text: string): number {
   return ms;
 }
 
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) {
+    throw new InvalidArgumentError("It must be an integer from 0.");
+  }
+  return count;
+}
+
+const RETRIES = "how many attempts to come back may fail in a row";
+
 const HELP = `
-Exit codes: 0 done, 1 the other side refused or failed, 2 wrong usage, 3 no connection
-(for a server: it cannot listen there). NO_COLOR turns colours off.
+Exit codes: 0 done, 1 the other side refused or failed, or the connection was lost for good,
+2 wrong usage, 3 no connection (for a server: it cannot listen there).
+NO_COLOR turns colours off.
 
 Example:
   pnetwork server
@@ -122,14 +135,16 @@ const SERVER_HELP = `
 It binds echo (returns its data), broadcast (sends its data to all others as broadcast)
 and print (prints its data, one line of JSON each).
 On a terminal it runs the console; otherwise each line of standard input is a command,
-and at its end the server runs on until SIGINT or SIGTERM.
+and at its end the server runs on until SIGINT or SIGTERM. Then it takes on nothing new,
+finishes what runs, within 10 s, and ends. A second signal ends it at once.
 
 Example:
   pnetwork server --port 4000
   echo list | pnetwork server --unix /tmp/p.sock --json`;
 
 const CLIENT_HELP = `
-It prints whatever packets arrive.
+It prints whatever packets arrive. When the connection is lost it comes back by itself, and
+says so; what was sent meanwhile is kept.
 On a terminal it runs the console; otherwise each line of standard input is a command,
 and at its end the client closes.
 
@@ -138,6 +153,11 @@ Example:
   echo 'request server echo {"a":1}' | pnetwork client`;
 
 const SEND_HELP = `
+It ends when the server has acknowledged that all was handed to the action, and comes back by
+itself when the connection is lost: nothing is lost then, and nothing sent twice. If it cannot
+go on it says how much arrived for certain, how much may have, and how much was not sent.
+(Of a server without sessions it only knows that all was read, and ends with the connection.)
+
 Example:
   pnetwork send echo '{"a":1}' --request
   tail -f app.log | pnetwork send print --lines --text`;

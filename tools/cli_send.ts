@@ -5,14 +5,15 @@
  */
 
 import { TextLineStream } from "@std/streams";
-import { Client } from "../client.ts";
-import { ConnectionError, PnetworkError } from "../errors.ts";
+import { PnetworkError } from "../errors.ts";
 import { createPacket } from "../packet.ts";
 import type { EndpointFlags } from "./cli_server.ts";
+import { Courier } from "./courier.ts";
 import { ExitCode, fromFlags, UsageError } from "./exit.ts";
 import { jsonOrText } from "./json_or_text.ts";
 import { logToStandardError } from "./logging.ts";
-import { Output, writeSync } from "./output.ts";
+import { Output } from "./output.ts";
+import { Progress } from "./progress.ts";
 
 /** What `send` was told. */
 export interface SendFlags extends EndpointFlags {
@@ -24,10 +25,12 @@ export interface SendFlags extends EndpointFlags {
   text?: boolean;
   /** How long to wait for the reply, in milliseconds. */
   timeout?: number;
+  /** How many attempts to come back may fail in a row. */
+  retries?: number;
 }
 
-/** How often progress is shown, in packets. */
-const PROGRESS_PACKETS = 5_000;
+/** How many attempts to come back may fail in a row: about a minute, where nobody listens. */
+export const DEFAULT_RETRIES = 18;
 
 /** Sends, and resolves to the exit code when all has arrived. */
 export async function runSend(
@@ -35,7 +38,7 @@ export async function runSend(
   json: string | undefined,
   flags: SendFlags,
 ): Promise<number> {
-  const { host, port, unix, request, lines, text, timeout } = flags;
+  const { host, port, unix, request, lines, text, timeout, retries = DEFAULT_RETRIES } = flags;
   if (lines && request) throw new UsageError("--lines and --request exclude each other");
   if (lines && json !== undefined) {
     throw new UsageError("--lines takes its data from standard input");
@@ -46,84 +49,58 @@ export async function runSend(
 
   const output = new Output({ json: flags.json });
   await logToStandardError(output);
-  const client = fromFlags(() => new Client({ host, port, path: unix }));
-  await client.start();
+  const load = request ? "request" : lines ? "lines" : "packet";
+  const progress = new Progress(Deno.stderr.isTerminal() && !flags.json, load === "lines");
+  await using courier = fromFlags(() =>
+    new Courier(load, { host, port, path: unix, maxAttempts: retries }, progress)
+  );
+  await courier.start();
   try {
     if (request) {
-      const reply = await client.request(action, data, { timeoutMs: timeout });
+      const reply = await courier.request(action, data, timeout);
       await output.line(
         output.isJson ? output.json({ event: "reply", data: reply }) : output.json(reply),
       );
-      await output.flush();
     } else {
       let count = 1;
-      if (lines) count = await sendLines(client, action, flags);
-      else await client.sendPacket(packet);
-      await arrived(client);
+      if (lines) count = await sendLines(courier, action, progress, flags);
+      else await courier.send(packet);
+      await courier.arrived();
       if (output.isJson) await output.line(output.json({ event: "sent", count }));
-      await output.flush();
     }
   } finally {
-    await client.close();
+    progress.end();
   }
+  await output.flush();
   return ExitCode.Done;
 }
 
-/** A pong comes when the server has read everything before the ping, however long that takes. */
-async function arrived(client: Client): Promise<void> {
-  await client.ping({ timeoutMs: false });
-}
-
-async function sendLines(client: Client, action: string, flags: SendFlags): Promise<number> {
-  const progress = new Progress(Deno.stderr.isTerminal() && !flags.json);
+/** Resolves to how many there were. */
+async function sendLines(
+  courier: Courier,
+  action: string,
+  progress: Progress,
+  flags: SendFlags,
+): Promise<number> {
   // Whoever waits for a line that may be long in coming need not, once nobody can be sent it.
-  const lost = new AbortController();
-  client.closed.then(() => lost.abort());
   const lines = Deno.stdin.readable
-    .pipeThrough(new TextDecoderStream(), lost)
+    .pipeThrough(new TextDecoderStream(), { signal: courier.lost })
     .pipeThrough(new TextLineStream());
   let count = 0;
   try {
     for await (const line of lines) {
       count++;
-      await client.sendPacket({ action, data: flags.text ? line : jsonOrText(line) });
-      progress.show(count);
+      await courier.send({ action, data: flags.text ? line : jsonOrText(line) });
+      progress.sent(count);
     }
   } catch (error) {
-    // The failure of a ping says why nobody can be reached any more.
-    if (lost.signal.aborted) await arrived(client);
-    if (!(error instanceof PnetworkError) || error instanceof ConnectionError) throw error;
+    // Those before it, at least. It fails if they are lost as well, which weighs more.
+    await courier.arrived();
+    if (!(error instanceof PnetworkError)) throw error;
     const text = `line ${count} cannot be sent: ${error.message}`;
     throw new PnetworkError(error.code, text, { cause: error });
-  } finally {
-    progress.end(count);
   }
   return count;
-}
-
-/** How far it is, on standard error, where a person looks at it. */
-class Progress {
-  readonly #isShown: boolean;
-  readonly #start = performance.now();
-
-  constructor(isShown: boolean) {
-    this.#isShown = isShown;
-  }
-
-  show(count: number): void {
-    if (!this.#isShown || count % PROGRESS_PACKETS !== 0) return;
-    writeSync(Deno.stderr, `\r${this.#text(count)}`);
-  }
-
-  end(count: number): void {
-    if (this.#isShown) writeSync(Deno.stderr, `\r${this.#text(count)}\n`);
-  }
-
-  #text(count: number): string {
-    const seconds = (performance.now() - this.#start) / 1_000;
-    const rate = Math.round(count / Math.max(seconds, 0.001));
-    return `${count.toLocaleString("en")} packets, ${rate.toLocaleString("en")} a second`;
-  }
 }
 
 function parseData(json: string | undefined): unknown {

@@ -39,6 +39,8 @@ export async function runServer({ host, port, unix, json, name }: ServerFlags): 
       port,
       path: unix,
       onConnect: (connection) => tell("connected", connection),
+      onDetach: (connection, { code }) => tell("detached", connection, code),
+      onResume: (connection) => tell("resumed", connection),
       onDisconnect: (connection, { code }) => tell("disconnected", connection, code),
     })
   );

@@ -8,13 +8,23 @@ import { closest, distance } from "fastest-levenshtein";
 import { Client } from "../client.ts";
 import type { Connection } from "../connection.ts";
 import { RequestError } from "../errors.ts";
+import type { OutgoingPacket } from "../packet.ts";
 import { sanitize } from "../sanitize.ts";
 import { Server } from "../server.ts";
+import { CommandError } from "./command_error.ts";
+import {
+  ageOf,
+  connectionsOf,
+  detachedOf,
+  detachedText,
+  findConnection,
+  type Instance,
+  notConnected,
+  roleOf,
+  summaryOf,
+} from "./connections.ts";
 import { jsonOrText } from "./json_or_text.ts";
 import { type Output, type Row, safeJson } from "./output.ts";
-
-/** What a console drives. Whatever its contract is, a person types names and JSON. */
-export type Instance = Server | Client;
 
 /** What a command works with. */
 export interface Console {
@@ -42,9 +52,6 @@ export interface Command {
   run(console: Console, rest: string): unknown;
 }
 
-/** A command that was not typed as it must be, or cannot be done here: said in one line. */
-export class CommandError extends Error {}
-
 /** The commands by name. */
 export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   help: {
@@ -55,14 +62,17 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   },
   list: {
     usage: "",
-    summary: "lists the connections",
+    summary: "lists the connections and their states",
     run: ({ instance, output }) => {
       const all = connectionsOf(instance).map(summaryOf);
-      const rows = all.map(({ id, address, since, groups, received, sent }) => ({
+      const hasGroups = all.some(({ groups }) => groups.length > 0);
+      const rows = all.map(({ id, address, state, since, groups, received, sent }) => ({
         id,
         address,
+        state,
         age: ageOf(since),
-        groups: groups.join(" ") || null,
+        // A terminal is not that wide.
+        ...hasGroups ? { groups: groups.join(" ") || null } : {},
         in: received,
         out: sent,
       }));
@@ -76,9 +86,14 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     run: ({ instance, output }, rest) => {
       const [id] = words(rest, 1, "coninfo ID");
       const connection = findConnection(instance, id);
-      const { received: _, sent: __, ...summary } = summaryOf(connection);
-      const info = { ...summary, ...connection.stats };
-      const row: Row = { ...info, groups: info.groups.join(" ") || null };
+      const { received: _, sent: __, groups, ...summary } = summaryOf(connection);
+      const session = connection.hasSession;
+      const info = { ...summary, session, groups, ...connection.stats };
+      const row: Row = {
+        ...info,
+        session: session ? "yes" : "no",
+        groups: groups.join(" ") || null,
+      };
       const rows = Object.entries(row).map(([name, value]) => ({ name, value }));
       return output.table(rows, { command: "coninfo", ...info }, "");
     },
@@ -89,7 +104,11 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     completes: ["id"],
     run: ({ instance, output }, rest) => {
       const [id] = words(rest, 1, "ping ID");
-      return pingThem(output, "ping", [findConnection(instance, id)]);
+      const connection = findConnection(instance, id);
+      if (connection.state === "detached") {
+        throw new CommandError(`nobody is there to be pinged: ${detachedText(instance)}`);
+      }
+      return pingThem(output, "ping", [connection]);
     },
   },
   pingall: {
@@ -104,18 +123,28 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     run: async ({ instance, output }, rest) => {
       const [id, action, json] = words(rest, 3, "send ID ACTION [JSON]", 2);
       const connection = findConnection(instance, id);
-      await connection.sendPacket({ action, data: parseJson(json) });
-      await output.say("sent", { command: "send", id: connection.id, sent: true }, "good");
+      const isKept = await sendOrKeep(connection, { action, data: parseJson(json) });
+      await output.say(
+        isKept ? keptText(instance) : "sent",
+        { command: "send", id: connection.id, sent: !isKept, kept: isKept },
+        "good",
+      );
     },
   },
   request: {
     usage: "ID ACTION [JSON]",
     summary: "sends one and prints the reply",
     completes: ["id", "action"],
-    run: async ({ instance, output }, rest) => {
+    run: async ({ instance, output, isTerminal }, rest) => {
       const [id, action, json] = words(rest, 3, "request ID ACTION [JSON]", 2);
       const connection = findConnection(instance, id);
-      const reply = await connection.request(action, parseJson(json));
+      const asked = connection.request(action, parseJson(json));
+      if (connection.state === "detached" && isTerminal && !output.isJson) {
+        await output.say(`waiting: ${detachedText(instance)}`, {}, "faint");
+      }
+      const reply = await asked.catch((error) => {
+        throw connection.state === "detached" ? withHint(error, detachedText(instance)) : error;
+      });
       await output.say(safeJson(reply), {
         command: "request",
         id: connection.id,
@@ -222,16 +251,6 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   },
 }));
 
-/** The connections of either. */
-export function connectionsOf(instance: Instance): Connection[] {
-  return [...(instance.clients as Map<string, Connection>).values()];
-}
-
-/** Which of the two it is. */
-export function roleOf(instance: Instance): "server" | "client" {
-  return instance instanceof Server ? "server" : "client";
-}
-
 /** Words that another token of the line may be completed to. */
 export function candidates(instance: Instance, kind: "id" | "action" | "command"): string[] {
   if (kind === "command") return [...COMMANDS.keys()];
@@ -270,13 +289,36 @@ async function broadcast({ instance, output }: Console, rest: string): Promise<v
   const data = jsonOrText(rest);
   if (instance instanceof Client) {
     if (instance.clients.size === 0) throw new CommandError(notConnected(instance));
-    await instance.sendPacket({ action: "broadcast", data });
-    return await output.say("sent to the server", { command: "broadcast", sent: 1 }, "good");
+    const [connection] = connectionsOf(instance);
+    const isKept = await sendOrKeep(connection, { action: "broadcast", data });
+    const text = isKept ? keptText(instance) : "sent to the server";
+    const [sent, kept] = isKept ? [0, 1] : [1, 0];
+    return await output.say(text, { command: "broadcast", sent, kept }, "good");
   }
-  const { sent, missed } = instance.broadcast({ action: "broadcast", data });
-  const rows = [...missed].map(([id, { code, message }]) => ({ id, code, message }));
-  const text = `sent to ${sent}` + (rows.length > 0 ? `, not to ${rows.length}` : "");
-  await output.say(text, { command: "broadcast", sent, missed: rows }, "good");
+  const result = instance.broadcast({ action: "broadcast", data });
+  const missed = [...result.missed].map(([id, { code, message }]) => ({ id, code, message }));
+  const kept = detachedOf(instance).filter(({ id }) => !result.missed.has(id)).length;
+  const sent = result.sent - kept;
+  const text = `sent to ${sent}` + (kept > 0 ? `, kept for ${kept} detached` : "") +
+    (missed.length > 0 ? `, not to ${missed.length}` : "");
+  await output.say(text, { command: "broadcast", sent, kept, missed }, "good");
+}
+
+/** Sends a packet. Resolves to whether it waits for the other side to come back. */
+async function sendOrKeep(connection: Connection, packet: OutgoingPacket): Promise<boolean> {
+  const isKept = connection.state === "detached";
+  await connection.sendPacket(packet);
+  return isKept && connection.state === "detached";
+}
+
+function keptText(instance: Instance): string {
+  return `kept until it is back: ${detachedText(instance)}`;
+}
+
+/** The same error, with more of its reason. */
+function withHint(error: unknown, hint: string): unknown {
+  if (!(error instanceof RequestError)) return error;
+  return new RequestError(error.code, `${error.message}: ${hint}`, { cause: error });
 }
 
 async function pingThem(output: Output, command: string, all: Connection[]): Promise<void> {
@@ -285,11 +327,16 @@ async function pingThem(output: Output, command: string, all: Connection[]): Pro
     try {
       return { id, ms: Math.round(await connection.ping() * 1_000) / 1_000 };
     } catch (error) {
-      return { id, ms: null, failure: error instanceof RequestError ? "no answer" : "gone" };
+      return { id, ms: null, failure: whyNoPong(connection, error) };
     }
   }));
   const rows = pings.map(({ id, ms, failure }) => ({ id, "round trip (ms)": ms ?? failure! }));
   await output.table(rows, { command, pings }, "no connections");
+}
+
+function whyNoPong({ state }: Connection, error: unknown): string {
+  if (state === "detached") return "detached";
+  return error instanceof RequestError ? "no answer" : "gone";
 }
 
 async function showToken(console: Console, rest: string): Promise<void> {
@@ -314,45 +361,16 @@ async function showToken(console: Console, rest: string): Promise<void> {
 
 function status(instance: Instance): Record<string, unknown> {
   const { address, state } = instance;
-  return { mode: roleOf(instance), address, state, connections: connectionsOf(instance).length };
+  const connections = connectionsOf(instance).length;
+  const detached = detachedOf(instance).length;
+  return { mode: roleOf(instance), address, state, connections, detached };
 }
 
 function statusOf(instance: Instance): string {
-  const count = connectionsOf(instance).length;
-  const peers = `${count} connection${count === 1 ? "" : "s"}`;
+  const { connections, detached } = status(instance);
+  const peers = `${connections} connection${connections === 1 ? "" : "s"}` +
+    (instance instanceof Server && detached ? ` (${detached} detached)` : "");
   return `${roleOf(instance)}, ${instance.state}, ${sanitize(instance.address)}, ${peers}`;
-}
-
-/** What `list` says of a connection. */
-interface Summary {
-  id: string;
-  address: string;
-  state: string;
-  since: string;
-  groups: string[];
-  received: number;
-  sent: number;
-}
-
-function summaryOf({ id, address, state, since, groups, stats }: Connection): Summary {
-  return {
-    id,
-    address,
-    state,
-    since: since.toISOString(),
-    groups: [...groups],
-    received: stats.packetsReceived,
-    sent: stats.packetsSent,
-  };
-}
-
-/** How long ago that was, as short as can be: `5s`, `12m`, `3h`, `40d`. */
-export function ageOf(since: string, now: number = Date.now()): string {
-  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1_000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
 }
 
 /**
@@ -381,33 +399,6 @@ function nearestTo(typed: string): string | undefined {
 /** What the arguments of a command are. */
 export function completesOf(typed: string): Command["completes"] {
   return COMMANDS.get(typed.toLowerCase())?.completes;
-}
-
-/**
- * The connection that an id, or as much of it as is unique, means.
- *
- * @throws {CommandError} If none is meant, or several may be.
- */
-export function findConnection(instance: Instance, typed: string): Connection {
-  const all = connectionsOf(instance);
-  if (all.length === 0) throw new CommandError(notConnected(instance));
-  if (typed.toLowerCase() === "server" && instance instanceof Client) return all[0];
-  const part = typed.toLowerCase();
-  const exact = all.filter(({ id }) => id.toLowerCase() === part);
-  const found = exact.length > 0 ? exact : all.filter(({ id }) =>
-    // Ids made in the same second begin alike; their ends differ.
-    id.toLowerCase().startsWith(part) || id.toLowerCase().endsWith(part)
-  );
-  const shown = sanitize(typed, 40);
-  if (found.length === 0) throw new CommandError(`no connection has the id ${shown}: try list`);
-  if (found.length > 1) {
-    throw new CommandError(`${found.length} connections have an id like ${shown}: type more of it`);
-  }
-  return found[0];
-}
-
-function notConnected(instance: Instance): string {
-  return instance instanceof Client ? "the client is not connected" : "no client is connected";
 }
 
 /**

@@ -17,15 +17,9 @@ import type { Client } from "../client.ts";
 import { PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
 import type { Server } from "../server.ts";
-import {
-  candidates,
-  type Command,
-  CommandError,
-  commandOf,
-  completesOf,
-  type Instance,
-  roleOf,
-} from "./commands.ts";
+import { CommandError } from "./command_error.ts";
+import { candidates, type Command, commandOf, completesOf } from "./commands.ts";
+import { type Instance, roleOf } from "./connections.ts";
 import { Output } from "./output.ts";
 import { openPrompt, type Prompt } from "./prompt.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PnetworkError } from "../errors.ts";
+import { type ErrorCode, PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
 import { complain } from "./output.ts";
 
@@ -13,6 +13,18 @@ export const ExitCode = { Done: 0, Failed: 1, Usage: 2, NoConnection: 3 } as con
 
 /** A wrong use of the command line that its parser cannot see. */
 export class UsageError extends Error {}
+
+/** The connection was lost for good in the middle of something, of which programs are told how far it came. */
+export class UnfinishedError extends PnetworkError {
+  /** How far it came. */
+  readonly outcome: Record<string, unknown>;
+
+  /** See {@linkcode PnetworkError}. */
+  constructor(code: ErrorCode, message: string, outcome: Record<string, unknown>) {
+    super(code, message);
+    this.outcome = outcome;
+  }
+}
 
 const NO_CONNECTION = new Set<string>([
   "CONNECT_FAILED",
@@ -25,8 +37,12 @@ export function reportError(error: unknown, isJson = false): number {
   const code = error instanceof PnetworkError ? error.code : undefined;
   const message = error instanceof Error ? error.message : String(error);
   const text = sanitize(code ? `${code}: ${message}` : message, 1_000);
-  complain(isJson ? JSON.stringify({ error: { code, message: sanitize(message) } }) : text);
+  const outcome = error instanceof UnfinishedError ? error.outcome : {};
+  const object = { error: { code, message: sanitize(message) }, ...outcome };
+  complain(isJson ? JSON.stringify(object) : text);
   if (error instanceof UsageError) return ExitCode.Usage;
+  // There was a connection, whatever the other side says of its end.
+  if (error instanceof UnfinishedError) return ExitCode.Failed;
   return code && NO_CONNECTION.has(code) ? ExitCode.NoConnection : ExitCode.Failed;
 }
 

@@ -23,6 +23,8 @@ export async function logToStandardError(output: Output): Promise<void> {
     },
     loggers: [
       { category: "pnetwork", lowestLevel: "warning", sinks: ["standardError"] },
+      // What becomes of a session the commands tell in their own words.
+      { category: ["pnetwork", "client"], lowestLevel: "error" },
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["standardError"] },
     ],
   });

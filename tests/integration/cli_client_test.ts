@@ -164,7 +164,7 @@ Deno.test("with --json every line of a client is an object, and says what it is"
     assertEquals(await client.object(), { event: "packet", action: HOSTILE, data: HOSTILE });
     await client.write("request server echo [1]\nsend server note\nrequest server nosuch\n");
     assertEquals(await client.object(), { command: "request", id, action: "echo", reply: [1] });
-    assertEquals(await client.object(), { command: "send", id, sent: true });
+    assertEquals(await client.object(), { command: "send", id, sent: true, kept: false });
     assertEquals(JSON.parse(await client.errorLine()), {
       command: "request",
       error: { code: "NO_ACTION", message: "nothing is bound to that action" },

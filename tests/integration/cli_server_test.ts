@@ -1,9 +1,9 @@
 // `server` as a real process, and this test as its clients.
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
-import { Client } from "../../mod.ts";
 import { cliCommand, CliServer, finish, Process, runCli, withDirectory } from "../support/cli.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
+import { visit, type Visitor } from "../support/visitor.ts";
 import { pause, until, within } from "../support/wait.ts";
 
 const HOSTILE = "\x1b]0;owned\x07 \u202Eabc \x9b31m \r\n \u2028";
@@ -14,11 +14,9 @@ const CONTROLS = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
 const ignore = Deno.build.os === "windows";
 
 /** A client of the server under test. */
-async function join(server: CliServer): Promise<Client> {
+async function join(server: CliServer): Promise<Visitor> {
   const [flag, where] = server.to;
-  const client = new Client(flag === "--unix" ? { path: where } : { port: Number(where) });
-  await client.start();
-  return client;
+  return await visit(flag === "--unix" ? { path: where } : { port: Number(where) });
 }
 
 async function stop(server: CliServer, signal: Deno.Signal = "SIGTERM"): Promise<number> {
@@ -72,7 +70,7 @@ Deno.test(
       await using client = await join(server);
       for (let turn = 0; turn < 3; turn++) assertEquals(await client.request("echo", turn), turn);
       assertEquals(await stop(server, signal), 0);
-      assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+      assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
     }
   },
 );
@@ -187,7 +185,12 @@ Deno.test(
     const { pings } = await ask("pingall") as { pings: { id: string; ms: number }[] };
     assertEquals(pings.map(({ id }) => id), [id]);
     assert(pings[0].ms > 0);
-    assertEquals(await ask("broadcast 5"), { command: "broadcast", sent: 1, missed: [] });
+    assertEquals(await ask("broadcast 5"), {
+      command: "broadcast",
+      sent: 1,
+      kept: 0,
+      missed: [],
+    });
     assertEquals(await ask("trigger echo [1]"), { command: "trigger", action: "echo", reply: [1] });
     const { threads } = await ask("threads") as { threads: Record<string, string>[] };
     assertEquals(threads.map(({ of, loop }) => `${of} ${loop}`), [
@@ -240,7 +243,7 @@ Deno.test(
       await server.write(command + "\n");
       assertEquals(await server.exit(), 0);
       assertEquals(server.stdout, `${server.greeting}\n${answer}\n`);
-      assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+      assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
     }
   },
 );
@@ -359,7 +362,9 @@ Deno.test({
   const running = traffic();
   await until(() => answered > 500, "there was traffic");
   server.kill("SIGTERM");
-  assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+  assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
+  // Nobody comes after this server.
+  await client.close();
   await running;
   assertEquals(await server.exit(), 0);
   assert(failed <= 100, `${failed} requests failed`);
@@ -378,7 +383,7 @@ Deno.test({ name: "a second signal ends a server that waits for something", igno
   server.kill("SIGTERM");
   server.kill("SIGINT");
   assertEquals(await server.exit(), 130);
-  await client.closed;
+  await within(client.detached, "the end");
 });
 
 Deno.test(
@@ -392,7 +397,7 @@ Deno.test(
       await client.sendPacket({ action: "print", data: 1 }).catch(() => {});
       await pause(10);
     }
-    assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+    assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
     assertEquals(await server.exit(), 0);
     assertEquals(server.stderr, "");
   },

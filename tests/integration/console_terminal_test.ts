@@ -5,6 +5,7 @@ import { Client, Server } from "../../mod.ts";
 import { cliCommand, programCommand, withDirectory } from "../support/cli.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { Key, Terminal, type TerminalOptions, testTerminal } from "../support/terminal.ts";
+import { visit, type Visitor } from "../support/visitor.ts";
 import { until, within } from "../support/wait.ts";
 
 const HOSTILE = "\x1b]0;owned\x07\u202Eabc\x9b31m\r\n\u2028";
@@ -27,14 +28,13 @@ await server.close();`;
 
 /** A server of the command line in a terminal, and a client of it in this process. */
 async function withServer(
-  act: (terminal: Terminal, client: Client) => Promise<void>,
+  act: (terminal: Terminal, client: Visitor) => Promise<void>,
   { args = [], ...options }: TerminalOptions & { args?: string[] } = {},
 ): Promise<void> {
   await using terminal = new Terminal(cliCommand(["server", "--port", "0", ...args]), options);
   await terminal.shows(/./, "SERVER>");
   const [greeting] = terminal.screen.text;
-  await using client = new Client({ port: Number(/:(\d+)/.exec(greeting)![1]) });
-  await client.start();
+  await using client = await visit({ port: Number(/:(\d+)/.exec(greeting)![1]) });
   await until(() => terminal.raw.includes(client.id!), "the client was announced");
   await terminal.shows("SERVER>");
   await act(terminal, client);
@@ -181,7 +181,7 @@ testTerminal("Ctrl-D leaves the console of a server, which runs on until Ctrl-C"
     await terminal.shows("[1]");
     await terminal.press(Key.CtrlC);
     assertEquals(await terminal.exit(), 0);
-    assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+    assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
   });
 });
 

@@ -12,6 +12,7 @@ import { Bind, Client, Server } from "../../mod.ts";
 import { CLI } from "../../tools/coretools.ts";
 import { COMMANDS } from "../../tools/commands.ts";
 import { finish, Process, programCommand, withDirectory } from "../support/cli.ts";
+import { visit } from "../support/visitor.ts";
 import { within } from "../support/wait.ts";
 
 const HOSTILE = "\x1b]0;owned\x07 \u202Eabc \x9b31m \r\n \u2028";
@@ -112,16 +113,23 @@ Deno.test("a program with a server answers every command", async () => {
     ]);
 
     const [head, first, second] = await person.ask("list", 3);
-    assertMatch(head, /^id +address +age +groups +in +out$/);
+    assertMatch(head, /^id +address +state +age +groups +in +out$/);
     const row = new RegExp(
-      `^${id}  127\\.0\\.0\\.1:\\d+ +\\d+s +red team +0 +0$`,
+      `^${id}  127\\.0\\.0\\.1:\\d+ +open +\\d+s +red team +0 +0$`,
     );
     assertMatch(first.startsWith(id) ? first : second, row);
 
-    const info = await person.ask(`coninfo ${id.slice(-6)}`, 16);
+    const info = await person.ask(`coninfo ${id.slice(-6)}`, 19);
     assertEquals(info[0], "name             value");
     assertMatch(info[1], new RegExp(`^id +${id}$`));
-    assertStringIncludes(info.join("\n"), "groups           red team");
+    const pairs = Object.fromEntries(info.map((line) => line.split(/ {2,}/)));
+    assertEquals(pairs.groups, "red team");
+    assertEquals([pairs.state, pairs.session, pairs.unacknowledged, pairs.dropped], [
+      "open",
+      "yes",
+      "0",
+      "0",
+    ]);
 
     const [pingHead, ping] = await person.ask(`ping ${id}`, 2);
     assertMatch(pingHead, /^id +round trip \(ms\)$/);
@@ -178,7 +186,7 @@ Deno.test("a program with a client answers every command", async () => {
     const { id, token } = connection;
     assertEquals((await person.ask("help", 1 + COMMANDS.size)).length, 1 + COMMANDS.size);
     assertStringIncludes((await person.ask("list", 2))[1], `${id}  127.0.0.1:${server.port}`);
-    assertEquals((await person.ask("coninfo server", 16)).length, 16);
+    assertEquals((await person.ask("coninfo server", 19)).length, 19);
     assertMatch((await person.ask("ping server", 2))[1], new RegExp(`^${id} +\\d`));
     assertMatch((await person.ask("pingall", 2))[1], new RegExp(`^${id} +\\d`));
     assertEquals(await person.ask("send server note"), ["sent"]);
@@ -281,13 +289,12 @@ Deno.test("what the system says of a place is shown as one safe line", async () 
 
 Deno.test("a program whose output nobody reads any more lives on", async () => {
   await withProgram(GAME, [], async (program) => {
-    await using client = new Client({ port: Number(await program.line()) });
-    await client.start();
+    await using client = await visit({ port: Number(await program.line()) });
     await program.closeOutput();
     await program.write("mode\nlist\nmode\n");
     assertEquals(await client.request("greet", "Ada"), "hello Ada");
     await program.write("stop\n");
-    assertEquals((await within(client.closed, "the goodbye")).code, "GOING_AWAY");
+    assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
     assertEquals(await program.exit(), 0);
   });
 });

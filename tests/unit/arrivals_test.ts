@@ -76,6 +76,20 @@ Deno.test("a packet is handed over once, in its turn, and only by the session it
   assertEquals(arrivals.handedOver, 2);
 });
 
+Deno.test("what has just arrived is not handed over before it is known what becomes of it", () => {
+  const arrivals = arrivalsOf(1);
+  assert(arrivals.receive(2));
+  assertEquals(arrivals.handedOver, 1);
+  const two = {};
+  arrivals.hold(two, 10);
+  assertEquals(arrivals.handedOver, 1);
+  assert(arrivals.receive(3));
+  arrivals.handOver(two);
+  assertEquals(arrivals.handedOver, 2);
+  arrivals.pass(10);
+  assertEquals(arrivals.handedOver, 3);
+});
+
 // Acknowledging
 
 Deno.test("what was handed over is owed until it is told, and then no more", () => {

@@ -330,7 +330,10 @@ Deno.test("what is owed rides on the next packet, once", async () => {
     const acks = () => wire.lines.splice(0).map((line) => parseLine(line).ack);
     await WAYS[name](outbox, head());
     assertEquals(acks(), [undefined]);
-    for (const seq of [1, 2]) arrivals.receive(seq);
+    for (const seq of [1, 2]) {
+      arrivals.receive(seq);
+      arrivals.pass(10);
+    }
     await WAYS[name](outbox, head());
     await WAYS[name](outbox, head());
     assertEquals([acks(), arrivals.isAckOwed], [[2, undefined], false], name);
@@ -346,6 +349,7 @@ Deno.test("what is sent between two wires acknowledges nothing: nobody hears it"
   const { outbox, arrivals } = makeSession();
   outbox.detach(0);
   arrivals.receive(1);
+  arrivals.pass(10);
   send(outbox, head());
   assert(arrivals.isAckOwed);
   assertEquals(parseLine(attach(outbox).lines[0]).ack, undefined);
