@@ -212,11 +212,7 @@ export type RawFields = Readonly<Record<string, unknown>>;
  * @throws {ProtocolError} `BAD_JSON`, `TOO_DEEP`, `BAD_PACKET`: no line after this one can be trusted.
  */
 export function parseLine(line: string, options: DecodeOptions = {}): RawFields {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
-  if (maxDepth !== false && line.length > UNSCANNED_LENGTH && isDeeperThan(line, maxDepth)) {
-    throw new ProtocolError("TOO_DEEP", `the packet nests deeper than ${maxDepth} levels`);
-  }
-  const value = parse(line);
+  const value = parseJson(line, options);
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw new ProtocolError("BAD_PACKET", "a packet must be a JSON object");
   }
@@ -404,7 +400,16 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-function parse(text: string): unknown {
+/**
+ * What a text from the other side says.
+ *
+ * @throws {ProtocolError} `TOO_DEEP`, `BAD_JSON`.
+ */
+export function parseJson(text: string, options: DecodeOptions = {}): unknown {
+  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  if (maxDepth !== false && text.length > UNSCANNED_LENGTH && isDeeperThan(text, maxDepth)) {
+    throw new ProtocolError("TOO_DEEP", `the packet nests deeper than ${maxDepth} levels`);
+  }
   try {
     return JSON.parse(text);
   } catch {
