@@ -75,6 +75,7 @@ export class Admission {
   readonly #addresses = new AddressCounts();
   #waitsFor = "start()";
   #isClosed = false;
+  #listener: Deno.Listener | undefined;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
@@ -90,20 +91,23 @@ export class Admission {
     return this.#handshakes.size;
   }
 
-  /** Accepts until it is closed. Never rejects. */
+  /** Accepts until it is closed, or another listener takes its place. Never rejects. */
   async acceptAll(listener: Deno.Listener): Promise<void> {
+    this.#listener = listener;
     const { maxHandshakes } = this.#parts.limits;
     let backoffMs = MIN_BACKOFF_MS;
-    while (!this.#isClosed) {
+    while (!this.#isOver(listener)) {
       this.#waitsFor = "a handshake to end";
-      await this.#changes.until(() => this.#handshakes.size < maxHandshakes || this.#isClosed);
-      if (this.#isClosed) return;
+      await this.#changes.until(() =>
+        this.#handshakes.size < maxHandshakes || this.#isOver(listener)
+      );
+      if (this.#isOver(listener)) return;
       try {
         this.#waitsFor = "a client";
         this.#admit(await listener.accept());
         backoffMs = MIN_BACKOFF_MS;
       } catch (error) {
-        if (this.#isClosed) return;
+        if (this.#isOver(listener)) return;
         // Out of file descriptors, most likely. Whoever is connected is served on meanwhile.
         log.warn("cannot accept, trying again in {backoffMs} ms: {error}", { backoffMs, error });
         this.#waitsFor = `${backoffMs} ms to pass: the last accept failed`;
@@ -111,6 +115,12 @@ export class Admission {
         backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
       }
     }
+  }
+
+  /** Accepts from this listener no more; another one may come. */
+  pause(): void {
+    this.#listener = undefined;
+    this.#changes.notify();
   }
 
   /** Lets nobody in any more: handshakes that are under way are refused with this. */
@@ -124,6 +134,10 @@ export class Admission {
   /** Resolves when it is closed and no handshake is under way. */
   ended(): Promise<void> {
     return this.#changes.until(() => this.#isClosed && this.#handshakes.size === 0);
+  }
+
+  #isOver(listener: Deno.Listener): boolean {
+    return this.#isClosed || this.#listener !== listener;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -182,8 +196,9 @@ export class Admission {
     handshake: AbortController,
   ): Promise<Partial<Secured> & { transport: Transport } | undefined> {
     const { identity } = this.#parts;
-    if (!identity) return { transport };
     try {
+      await abortable(transport.handshake(), handshake.signal);
+      if (!identity) return { transport };
       return await abortable(acceptSecurely(transport, identity), handshake.signal);
     } catch (error) {
       handshake.abort(error);

@@ -6,9 +6,11 @@
 
 import type { Connection } from "./connection.ts";
 import type { CloseInfo, Contract, Flipped, Untyped } from "./contract.ts";
+import type { EncryptKeys } from "./crypto.ts";
 import type { LossReason } from "./handshake.ts";
 import type { Identity } from "./identity.ts";
 import type { ClientLimits, ConnectionLimits, Endpoint } from "./options.ts";
+import type { TlsClientOptions } from "./transport.ts";
 import type { Undelivered } from "./window.ts";
 
 /** What a `Client` may be told. */
@@ -20,6 +22,14 @@ export interface ClientOptions<C extends Contract = Untyped>
    * @default {undefined}
    */
   secure?: SecureClientOptions;
+  /**
+   * A connection over TLS, where the server has a certificate.
+   *
+   * @default {undefined}
+   */
+  tls?: TlsClientOptions;
+  /** Keys for sealed packets; `createEncryptKeys()` makes some later. */
+  encryptKeys?: EncryptKeys;
   /** What the server's `authenticate` is shown: any JSON, within `maxHandshakeBytes` of the server. */
   auth?: unknown;
   /**

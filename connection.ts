@@ -23,6 +23,8 @@ import type {
   Untyped,
 } from "./contract.ts";
 import { type ConnectionState, Conversation, type ConversationParts } from "./conversation.ts";
+import { keyFingerprint } from "./crypto.ts";
+import { CryptoError } from "./errors.ts";
 import type { Groups } from "./groups.ts";
 import {
   checkCloseOptions,
@@ -31,7 +33,7 @@ import {
   DEFAULTS,
   resolveConnectionLimits,
 } from "./options.ts";
-import { encodeHead, type ReceivedPacket } from "./packet.ts";
+import { encodeAnyHead, encodeHead, type ReceivedPacket } from "./packet.ts";
 import { harmless, rejected } from "./rejections.ts";
 import { Sweep } from "./sweep.ts";
 import { type StreamPair, StreamTransport } from "./transport.ts";
@@ -314,6 +316,29 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   ping(options: RequestOptions = {}): Promise<number> {
     const start = performance.now();
     return harmless(this.#conversation.ping(options).then(() => performance.now() - start));
+  }
+
+  /**
+   * Asks this peer for its public key, to seal packets for it. Whoever stands between the two could give
+   * their own: compare the fingerprint over another way, or use a secure connection.
+   *
+   * @returns The key (SPKI) as PEM, and its fingerprint; `undefined` if the peer has none. Rejects like
+   * {@linkcode Connection.request}, and with `DECRYPT_FAILED` if what it says is no key.
+   */
+  async fetchPublicKey(
+    options: RequestOptions = {},
+  ): Promise<{ publicKey: string; fingerprint: string } | undefined> {
+    const head = encodeAnyHead("@public-key", null);
+    const { publicKey } = (await this.#conversation.request(head, options) ?? {}) as {
+      publicKey?: unknown;
+    };
+    if (publicKey === null || publicKey === undefined) return undefined;
+    try {
+      const fingerprint = await keyFingerprint(String(publicKey));
+      return { publicKey: String(publicKey), fingerprint };
+    } catch (cause) {
+      throw new CryptoError("DECRYPT_FAILED", "the peer's public key is none", { cause });
+    }
   }
 
   /**

@@ -210,7 +210,7 @@ export class EncryptKeys {
   ): Promise<Packet> {
     const sealed = readSealed(data);
     const header = this.#readHeader(sealed, action, maxAgeMs);
-    if (this.#pace.take(performance.now()) > 0) {
+    if (!this.#pace.tryTake(performance.now())) {
       throw new RequestError("OVERLOADED", "too many sealed packets at once");
     }
     this.#key ??= importPKCS8(this.exportPrivateKey(), ALGORITHM) as Promise<CryptoKey>;

@@ -29,6 +29,7 @@ export {
   Bind,
   type BindFor,
   type BindOf,
+  type BindOptions,
   type ReturnFor,
   type Schema,
   type SchemaIssue,
@@ -80,6 +81,16 @@ export type {
   Untyped,
 } from "./contract.ts";
 export {
+  createEncryptKeys,
+  type DecryptOptions,
+  decryptPacket,
+  EncryptKeys,
+  type EncryptKeysOptions,
+  encryptPacket,
+  keyFingerprint,
+  type SealedData,
+} from "./crypto.ts";
+export {
   ConnectionError,
   type ConnectionErrorCode,
   CryptoError,
@@ -116,6 +127,6 @@ export {
 } from "./packet.ts";
 export { sanitize } from "./sanitize.ts";
 export { type Group, Server, type ServerOptions, type StartOptions } from "./server.ts";
-export type { StreamPair } from "./transport.ts";
+export type { StreamPair, TlsClientOptions, TlsServerOptions } from "./transport.ts";
 export type { VolatilePolicy } from "./volatile_queue.ts";
 export type { LostPacket, Undelivered } from "./window.ts";

@@ -239,7 +239,16 @@ export function encodeHead(packet: OutgoingPacket): string {
   }
   checkActionName(packet.action);
   const data = "data" in packet ? packet.data : null;
-  return `{"action":${JSON.stringify(packet.action)},"data":${stringifyData(data)}`;
+  return encodeAnyHead(packet.action, data);
+}
+
+/**
+ * Like {@linkcode encodeHead}, also for the protocol's own names.
+ *
+ * @throws {TypeError} If `data` cannot be sent.
+ */
+export function encodeAnyHead(action: string, data: unknown): string {
+  return `{"action":${JSON.stringify(action)},"data":${stringifyData(data)}`;
 }
 
 /**

@@ -6,7 +6,8 @@
 
 import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
-import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { type ActionInfo, ActionTable, type BindFor, type BindOptions } from "./actions.ts";
+import { addressKey } from "./addresses.ts";
 import { Admission, type AdmissionParts, type Newcomer, type Verdict } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import {
@@ -33,16 +34,25 @@ import type {
   PacketTo,
   Untyped,
 } from "./contract.ts";
+import {
+  type DecryptOptions,
+  type EncryptKeys,
+  type EncryptKeysOptions,
+  encryptPacket,
+  type SealedData,
+} from "./crypto.ts";
 import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
 import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
 import { checkIdentity, type Identity } from "./identity.ts";
+import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
+  checkTls,
   type ConnectionLimits,
   type Endpoint,
   type ResolvedEndpoint,
@@ -51,12 +61,12 @@ import {
   resolveServerLimits,
   type ServerLimits,
 } from "./options.ts";
-import { createPacket, describe, type Packet } from "./packet.ts";
+import { createPacket, describe, type OutgoingPacket, type Packet } from "./packet.ts";
 import { loseSession, Registry } from "./registry.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
-import { endpointText, listen } from "./transport.ts";
+import { endpointText, listen, type TlsServerOptions } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "server"]);
 
@@ -69,6 +79,14 @@ export interface ServerOptions<C extends Contract = Untyped>
    * @default {undefined}
    */
   secure?: Identity;
+  /**
+   * The certificate of a server that speaks TLS, and its key.
+   *
+   * @default {undefined}
+   */
+  tls?: TlsServerOptions;
+  /** Keys for sealed packets; `createEncryptKeys()` makes some later. */
+  encryptKeys?: EncryptKeys;
   /**
    * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
    * client is refused. It is asked again whenever a client comes back to its session: `held` is then the
@@ -148,6 +166,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #limits: ResolvedServerLimits;
   readonly #options: ServerOptions<C>;
   readonly #actions = new ActionTable();
+  readonly #keys: KeyHolder;
+  #tls: TlsServerOptions | undefined;
   readonly #groups: Groups<Connection<C>>;
   readonly #sweep = new Sweep();
   readonly #changes = new Changes();
@@ -181,6 +201,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       "onDisconnect",
     ]);
     this.#options = { ...options };
+    this.#keys = new KeyHolder(options.encryptKeys);
+    this.#tls = checkTls("server", options);
     this.#groups = new Groups(this.#limits);
     this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
     this.#registry = new Registry(this.#limits, this.#sweep);
@@ -264,13 +286,16 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @param name The action's name; must not start with `@`.
    * @param bind A {@linkcode Bind}, or a function `(data, packet, connection)`.
-   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither.
+   * @param options Whether its packets must be sealed.
+   * @throws {TypeError} If the name cannot be an action's, `bind` is neither, or sealed packets are to be
+   * opened and there are no keys.
    */
   bindAction<Name extends NameOf<ActionsOf<C, "server">>>(
     name: Name,
     bind: BindFor<ActionsOf<C, "server">, Name, C>,
+    options: BindOptions = {},
   ): this {
-    this.#actions.bind(name, bind);
+    this.#actions.bind(name, bind, this.#keys.opener(options));
     return this;
   }
 
@@ -282,6 +307,33 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   bindFallback(bind: BindFor<Untyped["server"], string, C>): this {
     this.#actions.bindFallback(bind);
     return this;
+  }
+
+  /** This side's keys for sealed packets, once there are any. */
+  get encryptKeys(): EncryptKeys | undefined {
+    return this.#keys.keys;
+  }
+
+  /** Makes keys for sealed packets, and holds them. See the function of this name. */
+  createEncryptKeys(options: EncryptKeysOptions = {}): Promise<EncryptKeys> {
+    return this.#keys.create(options);
+  }
+
+  /** Seals a packet for the holder of a key. See the function of this name. */
+  encryptPacket<Name extends string>(
+    packet: OutgoingPacket<unknown, Name>,
+    publicKey: string,
+  ): Promise<Packet<SealedData, Name>> {
+    return encryptPacket(packet, publicKey);
+  }
+
+  /**
+   * Opens a packet that was sealed for this side. See the function of this name.
+   *
+   * @throws {TypeError} If there are no keys.
+   */
+  decryptPacket(packet: OutgoingPacket, options: DecryptOptions = {}): Promise<Packet> {
+    return this.#keys.decrypt(packet, options);
   }
 
   /**
@@ -327,7 +379,34 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     this.#listener = listener;
     log.info("listening on {address}", { address: this.address });
+    if (this.#isOpenToOthers(listener.addr)) {
+      log.warn("{address} is not only of this machine, and nothing is encrypted there", {
+        address: this.address,
+      });
+    }
     this.#accepting = this.#admission.acceptAll(listener);
+  }
+
+  /**
+   * Shows another certificate from now on. Connections that there are go on as they are; for an instant
+   * new ones are refused, and come again.
+   *
+   * @throws {TypeError} If the server does not listen with TLS, or an option has the wrong type.
+   * @throws What the platform throws, if this is no certificate, or not of this key: then nothing has changed.
+   */
+  async replaceCertificate(tls: TlsServerOptions): Promise<void> {
+    const next = checkTls("server", { tls })!;
+    if (!this.#tls || !this.#listener || this.#state !== "listening") {
+      throw new TypeError("Only a server that listens with TLS has a certificate to replace");
+    }
+    const endpoint = { host: this.host, port: this.port };
+    // If anything is wrong with it, this is where it shows.
+    (await listen({ ...endpoint, port: 0 }, next)).close();
+    this.#admission.pause();
+    this.#listener.close();
+    this.#listener = await listen(endpoint, next);
+    this.#tls = next;
+    this.#accepting = this.#admission.acceptAll(this.#listener);
   }
 
   /**
@@ -424,7 +503,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   async #listen(): Promise<Deno.Listener> {
     try {
-      return await listen(this.#endpoint);
+      return await listen(this.#endpoint, this.#tls);
     } catch (cause) {
       if (!this.#isClosing()) this.#state = "idle";
       if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
@@ -432,6 +511,12 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       const where = endpointText(this.#endpoint);
       throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
     }
+  }
+
+  /** Whether others than this machine can come in, and read what is said. */
+  #isOpenToOthers(addr: Deno.Addr): boolean {
+    const isProtected = this.#options.secure !== undefined || this.#tls !== undefined;
+    return !isProtected && addressKey(addr, true) !== undefined;
   }
 
   #isClosing(): boolean {
@@ -496,6 +581,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,
+      publicKey: () => this.encryptKeys?.publicKey,
       groups: this.#groups as unknown as Groups<Connection>,
       onDetach: (info) => this.#detached(connection, info),
       onEnd: (info) => this.#disconnected(connection, info),

@@ -20,9 +20,22 @@ export class TokenBucket {
 
   /** Takes one. Returns how many milliseconds to wait first. */
   take(now: number): number {
-    const passed = Math.max(0, now - this.#at);
-    this.#tokens = Math.min(this.#capacity, this.#tokens + passed * this.#perMs) - 1;
-    this.#at = now;
+    this.#refill(now);
+    this.#tokens--;
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
+  }
+
+  /** Takes one if there is one. */
+  tryTake(now: number): boolean {
+    this.#refill(now);
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+
+  #refill(now: number): void {
+    const passed = Math.max(0, now - this.#at);
+    this.#tokens = Math.min(this.#capacity, this.#tokens + passed * this.#perMs);
+    this.#at = now;
   }
 }

@@ -22,6 +22,31 @@ export interface Transport {
   close(): void;
 }
 
+/** What a server shows of itself with TLS: PEM texts. */
+export interface TlsServerOptions {
+  /** Its certificate, followed by those that vouch for it. */
+  cert: string;
+  /** The certificate's private key (PKCS #8, PKCS #1 or SEC1). */
+  key: string;
+}
+
+/** How a client knows a server with TLS. */
+export interface TlsClientOptions {
+  /**
+   * Certificates of authorities (PEM) that are trusted besides the system's. A self-signed certificate may
+   * stand here itself, if it says that it is no authority (`CA:FALSE`).
+   *
+   * @default {[]}
+   */
+  caCerts?: string[];
+  /**
+   * The name that the server's certificate must hold.
+   *
+   * @default {host}
+   */
+  hostname?: string;
+}
+
 /** A readable and a writable stream of bytes that belong together. */
 export interface StreamPair {
   /** What arrives. */
@@ -55,6 +80,11 @@ export class SocketTransport implements Transport {
       tcp.setNoDelay(true);
       tcp.setKeepAlive(true);
     }
+  }
+
+  /** Resolves when TLS has been agreed on, if this is such a socket. */
+  async handshake(): Promise<void> {
+    if ("handshake" in this.#conn) await (this.#conn as Deno.TlsConn).handshake();
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -170,15 +200,39 @@ export async function connect(
   }
 }
 
+/** Encrypts a connection of a client, and makes sure of the server. Closes it when that fails. */
+export async function startTls(
+  conn: Deno.Conn,
+  { caCerts = [], hostname }: TlsClientOptions,
+  signal: AbortSignal,
+): Promise<Deno.Conn> {
+  const tcp = conn as Deno.TcpConn;
+  // What comes of it does not offer this any more.
+  tcp.setNoDelay(true);
+  tcp.setKeepAlive(true);
+  const tls = await Deno.startTls(tcp, { caCerts, hostname });
+  try {
+    await abortable(tls.handshake(), signal);
+    return tls;
+  } catch (error) {
+    tls.close();
+    throw error;
+  }
+}
+
 /**
  * Listens on an endpoint. The file of a Unix socket that nobody listens on any more is replaced.
  *
  * @throws What the platform throws.
  */
-export async function listen(endpoint: ResolvedEndpoint): Promise<Deno.Listener> {
+export async function listen(
+  endpoint: ResolvedEndpoint,
+  tls?: TlsServerOptions,
+): Promise<Deno.Listener> {
   requireDeno();
   if (!("path" in endpoint)) {
-    return Deno.listen({ hostname: endpoint.host, port: endpoint.port });
+    const { host: hostname, port } = endpoint;
+    return tls ? Deno.listenTls({ hostname, port, ...tls }) : Deno.listen({ hostname, port });
   }
   const { path } = endpoint;
   try {
