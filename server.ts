@@ -404,6 +404,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     (await listen({ ...endpoint, port: 0 }, next)).close();
     this.#admission.pause();
     this.#listener.close();
+    // The port is free when the last accept has let go of it.
+    await this.#accepting;
     this.#listener = await listen(endpoint, next);
     this.#tls = next;
     this.#accepting = this.#admission.acceptAll(this.#listener);
