@@ -11,11 +11,14 @@ import {
   runCli,
   startCli,
 } from "../support/cli.ts";
+import { FaultyProxy, type Plan } from "../support/faulty_proxy.ts";
 import { RawServer } from "../support/raw_peer.ts";
 import { pause, until } from "../support/wait.ts";
 
 const HOSTILE = "\x1b]0;owned\x07 \u202Eabc \x9b31m \r\n \u2028";
 const MIB = 1_048_576;
+/** What a server says that grants a session. */
+const SESSION = { session: true, resumed: false, epoch: "this run" };
 
 // On Windows a signal just ends the process.
 const ignore = Deno.build.os === "windows";
@@ -257,7 +260,7 @@ Deno.test(
   { name: "a server that is killed in the middle ends --lines, with exit code 1", ignore },
   async () => {
     await using server = await CliServer.start();
-    await using cli = startCli(["send", "print", "--lines", ...server.to]);
+    await using cli = startCli(["send", "print", "--lines", "--retries", "2", ...server.to]);
     await cli.write("1\n2\n");
     assertEquals([await server.line(), await server.line()], ["1", "2"]);
     const flow = (async () => {
@@ -269,7 +272,9 @@ Deno.test(
     server.kill("SIGKILL");
     assertEquals(await cli.exit(), 1);
     assertEquals(cli.stdout, "");
-    assertMatch(oneLine(cli.stderr), /^CONNECTION_LOST: /);
+    const [, arrived] = /^SESSION_LOST: .*nobody listens there; ([\d,]+) lines arrived for certain,/
+      .exec(oneLine(cli.stderr))!;
+    assert(Number(arrived.replaceAll(",", "")) > 1_000, cli.stderr);
     await flow.catch(() => {});
   },
 );
@@ -284,7 +289,10 @@ Deno.test("a server that leaves while --lines waits for a line is noticed at onc
       const [connection] = server.clients.values();
       await connection.close({ reason: HOSTILE });
       assertEquals([await cli.exit(), cli.stdout], [1, ""]);
-      assertMatch(oneLine(cli.stderr), /CLOSED/);
+      assertMatch(
+        oneLine(cli.stderr),
+        /CLOSED.*; 1 line arrived for certain, 0 may have, 0 were not/,
+      );
       assertMatch(cli.stderr, /^[^\p{Cc}\p{Cf}\p{Zl}]+\n$/u);
     }
   });
@@ -333,6 +341,149 @@ Deno.test("--lines takes no more than the server does, and ends when the server 
   peer.fin();
   assertEquals(await cli.exit(), 0);
   assertEquals([cli.stdout, cli.stderr], [`{"event":"sent","count":${notes}}\n`, ""]);
+});
+
+Deno.test("--lines survives the cuts of its connection: every line arrives once and in order", async () => {
+  await serve(async (_to, noted, server) => {
+    const cuts: Plan[] = [
+      { toServer: { cut: { after: 200_000, by: "reset" } } },
+      { toClient: { cut: { after: 1_500, by: "fin" } } },
+      // In the middle of what is sent again.
+      { toServer: { cut: { after: 2_001, by: "fin" } } },
+      { toClient: { cut: { after: 100, by: "reset" } } },
+      { toServer: { cut: { after: 100_001, by: "fin" } } },
+      { toServer: { cut: { after: 100_002, by: "reset", side: "client" } } },
+      { toClient: { cut: { after: 2_000, by: "reset" } } },
+    ];
+    await using proxy = await FaultyProxy.listen({ to: server.port, plans: [...cuts] });
+    const lines = Array.from({ length: 20_000 }, (_, n) => `line ${n} ${"x".repeat(n % 100)}`);
+    const send = ["send", "note", "--lines", "--json", "--port", String(proxy.port)];
+    const sent = await runCli(send, lines.join("\n"));
+    assertEquals(sent, { code: 0, stdout: '{"event":"sent","count":20000}\n', stderr: "" });
+    assertEquals(proxy.plans, [], "all cuts were made");
+    assertEquals(proxy.links.length, cuts.length + 1);
+    assertEquals(noted, lines);
+  });
+});
+
+Deno.test("one packet survives the cut of its connection before it was acknowledged", async () => {
+  await using server = await RawServer.listen();
+  await using cli = startCli(["send", "note", "1", "--port", String(server.port)]);
+  await using first = await server.register(SESSION);
+  const packet = await first.packetOf("note");
+  assertEquals([packet.seq, packet.data], [1, 1]);
+  await first.reset();
+  await using again = await server.accept();
+  const { data: { resume } } = await again.packet() as { data: { resume?: object } };
+  assertEquals(resume, { token: first.token, epoch: SESSION.epoch, ack: 0 });
+  const data = { ...first.welcome.data as object, resumed: true, ack: 0 };
+  await again.sendPacket({ action: "@handshake", data, token: first.token });
+  assertEquals((await again.packetOf("note")).seq, 1);
+  assertEquals(cli.stderr, "");
+  await again.sendPacket({ action: "@ack", ack: 1 });
+  assertEquals((await again.packetOf("@close")).data, { code: "CLOSED", reason: "closed" });
+  again.fin();
+  assertEquals(await cli.exit(), 0);
+  assertEquals([cli.stdout, cli.stderr], ["", ""]);
+});
+
+Deno.test("a request survives the cut of its connection before the reply", async () => {
+  await using server = new Server({ port: 0 });
+  const late = Promise.withResolvers<string>();
+  server.bindAction("late", () => late.promise);
+  await server.start();
+  await using proxy = await FaultyProxy.listen({ to: server.port });
+  await using cli = startCli(["send", "late", "--request", "--port", String(proxy.port)]);
+  await until(
+    () => [...server.clients.values()].some(({ stats }) => stats.inFlight === 1),
+    "the request came",
+  );
+  proxy.cutAll();
+  late.resolve("better than never");
+  assertEquals(await cli.exit(), 0);
+  assertEquals([cli.stdout, cli.stderr], ['"better than never"\n', ""]);
+  assertEquals(proxy.links.length, 2);
+});
+
+Deno.test("when the server stays away --lines gives up, and says what has become of each line", async () => {
+  await Promise.all([[], ["--json"]].map(async (args) => {
+    await using server = await RawServer.listen();
+    const to = ["--port", String(server.port)];
+    await using cli = startCli(["send", "note", "--lines", "--retries", "6", ...args, ...to]);
+    await using peer = await server.register(SESSION);
+    await cli.write("1\n2\n3\n4\n5\n");
+    while ((await peer.packet()).seq !== 5);
+    await peer.sendPacket({ action: "@ack", ack: 3 });
+    await server[Symbol.asyncDispose]();
+    await cli.write("6\n7\n");
+    assertEquals([await cli.exit(), cli.stdout], [1, ""]);
+    const message = "the client could not come back: " +
+      `cannot connect to 127.0.0.1:${to[1]}: nobody listens there; ` +
+      "3 lines arrived for certain, 2 may have, 2 were not sent";
+    if (args.length === 0) {
+      assertEquals(oneLine(cli.stderr), `SESSION_LOST: ${message}`);
+    } else {
+      assertEquals(JSON.parse(oneLine(cli.stderr)), {
+        error: { code: "SESSION_LOST", message },
+        acknowledged: 3,
+        unknown: 2,
+        unsent: 2,
+      });
+    }
+  }));
+});
+
+Deno.test("when the server was started anew send says what is in doubt, and sends nothing again", async () => {
+  const loads: [string[], string][] = [
+    [["--lines"], "0 lines arrived for certain, 1 may have, 0 were not sent"],
+    [["1"], "the packet may have arrived"],
+    [["1", "--request"], "the request may have been carried out"],
+  ];
+  for (const [args, outcome] of loads) {
+    await using server = await RawServer.listen();
+    await using cli = startCli(["send", "note", ...args, "--port", String(server.port)]);
+    await using peer = await server.register(SESSION);
+    await cli.write("1\n");
+    assertEquals((await peer.packetOf("note")).data, 1);
+    await peer.reset();
+    await using next = await server.register({ ...SESSION, epoch: "next", reason: "restarted" });
+    const [last] = await next.toEnd();
+    assertEquals(last.action, "@close");
+    next.fin();
+    assertEquals([await cli.exit(), cli.stdout], [1, ""]);
+    const reason = "the session could not go on: restarted";
+    assertEquals(oneLine(cli.stderr), `SESSION_LOST: ${reason}; ${outcome}`);
+  }
+});
+
+Deno.test("without a session send knows no more than that the connection was lost", async () => {
+  await using server = await RawServer.listen();
+  await using cli = startCli(["send", "note", "--lines", "--port", String(server.port)]);
+  await using peer = await server.register();
+  await cli.write("1\n2\n");
+  assertEquals([(await peer.packet()).data, (await peer.packet()).data], [1, 2]);
+  await peer.reset();
+  assertEquals([await cli.exit(), cli.stdout], [1, ""]);
+  assertMatch(
+    oneLine(cli.stderr),
+    /^CONNECTION_LOST: .*; 0 lines arrived for certain, 2 may have, 0 were not sent$/,
+  );
+});
+
+Deno.test("what the other side says of its end never makes the exit code that of no connection", async () => {
+  for (const code of ["CONNECT_FAILED", "REFUSED"]) {
+    await using server = await RawServer.listen();
+    await using cli = startCli(["send", "note", "--port", String(server.port)]);
+    await using peer = await server.register(SESSION);
+    await peer.packetOf("note");
+    await peer.sendPacket({ action: "@close", data: { code, reason: HOSTILE } });
+    peer.fin();
+    assertEquals([await cli.exit(), cli.stdout], [1, ""]);
+    assertMatch(
+      oneLine(cli.stderr),
+      /^[A-Z_]+: [^\p{Cc}\p{Cf}\p{Zl}]+; the packet may have arrived$/u,
+    );
+  }
 });
 
 Deno.test("whatever reads the output may leave", async () => {

@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { Server } from "../../mod.ts";
+import { RawServer } from "../support/raw_peer.ts";
 
 const DIRECTORY = fileURLToPath(new URL("../../examples/clients/python", import.meta.url));
 
@@ -105,6 +106,34 @@ print(client.end[0])
     assertEquals(await gone.promise, "CLOSED: seen enough");
   },
 });
+
+for (
+  const line of ['{"action":"a","seq":1}', '{"action":"@ack","ack":0}', '{"action":"","seq":1}']
+) {
+  Deno.test({
+    name: `the Python client, which has no session, ends at ${line}${suffix}`,
+    ignore,
+    async fn() {
+      await using server = await RawServer.listen();
+      const [{ stdout, stderr }] = await Promise.all([
+        python(
+          "-c",
+          `
+from pnetwork_client import Client
+client = Client(port=${server.port}).connect()
+client.wait(10)
+print(client.end[0])
+`,
+        ),
+        (async () => {
+          const peer = await server.register({}, line + "\n");
+          await peer.farewell("PROTOCOL_ERROR");
+        })(),
+      ]);
+      assertEquals([stdout, stderr], ["PROTOCOL_ERROR\n", ""]);
+    },
+  });
+}
 
 interface Outcome {
   code: number;

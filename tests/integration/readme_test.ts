@@ -44,6 +44,50 @@ Deno.test("the README's first program runs as it stands, with --allow-net=127.0.
   assertEquals({ code, stdout, stderr }, { code: 0, stdout: "hello Ada\n", stderr: "" });
 });
 
+/** Put between the two sides of a program: the first socket breaks when a line says this. */
+function cutCable(where: string, { at }: { at: string }): string {
+  return `
+    function cutCable(port) {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      listener.unref();
+      (async () => {
+        for (let sockets = 1;; sockets++) {
+          const near = await listener.accept();
+          const far = await Deno.connect({ hostname: "127.0.0.1", port });
+          far.readable.pipeTo(near.writable).catch(() => {});
+          near.readable.pipeThrough(new TransformStream({
+            transform(chunk, controller) {
+              const isOut = sockets === 1 && new TextDecoder().decode(chunk).includes('${at}');
+              if (isOut) controller.error(new Error("the cable is out"));
+              else controller.enqueue(chunk);
+            },
+          })).pipeTo(far.writable).catch(() => {
+            for (const socket of [near, far]) try { socket.close(); } catch { /* closed already */ }
+          });
+        }
+      })();
+      return listener.addr.port;
+    }
+  ` + where;
+}
+
+Deno.test("the README's program does not lose a packet when its cable drops, and prints what it says", async () => {
+  const [, section] = readme.split("## A dropped cable");
+  const [, program] = /```ts\n(.*?)```/s.exec(section)!;
+  const [, printed] = /```text\n(.*?)```/s.exec(section)!;
+  const cabled = program.replace("port: server.port", "port: cutCable(server.port)");
+  assert(cabled !== program);
+  const { code, stdout, stderr } = await run(cutCable(cabled, { at: '"data":2' }), [
+    "--allow-net=127.0.0.1",
+    "--no-check",
+  ]);
+  assertEquals({ code, stdout, stderr }, { code: 0, stdout: printed, stderr: "" });
+  // Without a drop it prints the same but for what tells of it.
+  const calm = await run(program, ["--allow-net=127.0.0.1"]);
+  const measured = printed.split("\n").filter((line) => line.startsWith("measured"));
+  assertEquals(calm.stdout, measured.join("\n") + "\n");
+});
+
 Deno.test("importing the module needs no permission", async () => {
   const program =
     `import * as pnetwork from "@pnetwork/pnetwork"; console.log(typeof pnetwork.Server);`;

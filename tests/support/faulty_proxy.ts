@@ -9,6 +9,7 @@
 
 // Deno's own sockets cannot be reset on purpose.
 import net from "node:net";
+import { setImmediate } from "node:timers";
 import { pause, within } from "./wait.ts";
 
 /** Which way bytes go. */
@@ -288,7 +289,10 @@ export class Link {
       : [this.#pipes.toClient, this.#client];
     if (pipe) pipe.sourceClosed();
     else other?.destroy();
-    if (this.#client.destroyed && (this.#server?.destroyed ?? true)) this.#isOpen = false;
+    if (!this.#client.destroyed || !(this.#server?.destroyed ?? true)) return;
+    this.#isOpen = false;
+    // A cut that is still to come would come for ever.
+    for (const pipe of Object.values(this.#pipes)) pipe.stop();
   }
 }
 
@@ -421,6 +425,8 @@ class Pipe {
       if (this.#destination.destroyed) gone();
       await written.promise;
       this.#destination.off("close", gone);
+      // Many small writes in a row would keep everything else waiting.
+      if (this.#chunk) await turn();
       this.#meetFaults();
     }
   }
@@ -432,4 +438,11 @@ class Pipe {
     const sliceBytes = slice && done < (slice.until ?? Infinity) ? slice.bytes : Infinity;
     return Math.min(sliceBytes, (cut?.after ?? Infinity) - done, (silenceAfter ?? Infinity) - done);
   }
+}
+
+/** Lets the sockets have their turn. */
+async function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  await promise;
 }

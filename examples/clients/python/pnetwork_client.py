@@ -119,7 +119,7 @@ class _Refused(_Fault):
 
 
 class Client:
-    """One connection to a server.
+    """One connection to a server, without a session: it ends with its socket.
 
     Its bound functions run on a thread of their own, one after another, and may call `send()` and
     `request()`. All methods may be called from any thread.
@@ -385,15 +385,16 @@ class Client:
             return None
 
     def _receive_line(self, line: bytes) -> None:
+        packet = parse_packet(line)
         try:
-            packet = decode(line)
+            check_fields(packet)
         except _Refused as refused:
+            check_unnumbered(packet)
             self._refuse(refused)
             return
         if packet.get("token") not in (None, self._token):
             raise _Fault("BAD_TOKEN", "the packet bears a token of another connection")
-        if "seq" in packet or "ack" in packet:
-            raise _Fault("PROTOCOL_ERROR", "seq and ack are reserved")
+        check_unnumbered(packet)
         if "reply-to" in packet:
             self._settle(packet)
         elif packet["action"].startswith("@"):
@@ -428,7 +429,7 @@ class Client:
             self._finish(*close_info(packet.get("data")), goodbye=False)
         elif action == "@handshake":
             raise _Fault("UNEXPECTED_PACKET", "the handshake is over")
-        # @pong, @error and what a later version may send need no answer.
+        # @pong, @error, what belongs to a session and what a later version may send need no answer.
 
     def _accept(self, packet: dict[str, Any], size: int) -> None:
         if "id" in packet:
@@ -661,6 +662,13 @@ def encode(packet: dict[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any]:
     """The packet of a line, in which every known field has its type."""
+    packet = parse_packet(line)
+    check_fields(packet)
+    return packet
+
+
+def parse_packet(line: bytes) -> dict[str, Any]:
+    """The packet of a line, whose fields may be anything yet."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -674,7 +682,6 @@ def decode(line: bytes) -> dict[str, Any]:
         raise _Fault("BAD_JSON", "the line is not JSON") from None
     if not isinstance(packet, dict):
         raise _Fault("BAD_PACKET", "a packet must be a JSON object")
-    check_fields(packet)
     return packet
 
 
@@ -692,6 +699,11 @@ def check_fields(packet: dict[str, Any]) -> None:
         raise _Refused("BAD_PACKET", "a packet is a request or a reply, not both")
     if "error" in packet and not is_error(packet["error"]):
         raise _Refused("BAD_PACKET", "error must be an object with the strings code and message")
+
+
+def check_unnumbered(packet: dict[str, Any]) -> None:
+    if "seq" in packet or "ack" in packet:
+        raise _Fault("PROTOCOL_ERROR", "seq and ack belong to a session, and there is none")
 
 
 def check_action(name: Any) -> str:
