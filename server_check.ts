@@ -47,10 +47,10 @@ function asking(decide: (fingerprint: string) => boolean | Promise<boolean>): Ch
 
 function comparing(pin: string | readonly string[]): CheckServer {
   const pins = typeof pin === "string" ? [pin] : Array.isArray(pin) ? [...pin] : [pin];
-  const wrong = pins.find((one) => !isFingerprint(one));
-  if (wrong !== undefined || pins.length === 0) {
+  if (pins.length === 0 || !pins.every(isFingerprint)) {
+    const got = pins.find((one) => !isFingerprint(one)) ?? pin;
     throw new TypeError(
-      `secure.pin must be a fingerprint (pnet1:…), several, or a function, got ${describe(wrong)}`,
+      `secure.pin must be a fingerprint (pnet1:…), several, or a function, got ${describe(got)}`,
     );
   }
   return (fingerprint) => {
