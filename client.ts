@@ -128,7 +128,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       onRetry: (attempt) => this.#tell("onRetry", attempt),
     });
     this.#options = { ...options };
-    this.#keys = new KeyHolder(options.encryptKeys);
+    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
     if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
   }
 
@@ -428,6 +428,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#attached(welcome);
     connection.closed.then((info) => {
       this.#state = "closed";
+      this.#keys.end();
       this.#closed.resolve(info);
     });
     log.info("connected to {address} as {id}", { address: this.address, id });

@@ -24,7 +24,7 @@ import type {
 } from "./contract.ts";
 import { type ConnectionState, Conversation, type ConversationParts } from "./conversation.ts";
 import { keyFingerprint } from "./crypto.ts";
-import { CryptoError } from "./errors.ts";
+import { RequestError } from "./errors.ts";
 import type { Groups } from "./groups.ts";
 import {
   checkCloseOptions,
@@ -323,21 +323,21 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    * their own: compare the fingerprint over another way, or use a secure connection.
    *
    * @returns The key (SPKI) as PEM, and its fingerprint; `undefined` if the peer has none. Rejects like
-   * {@linkcode Connection.request}, and with `DECRYPT_FAILED` if what it says is no key.
+   * {@linkcode Connection.request}, and with `INVALID_DATA` if what it says is no key that packets can be
+   * sealed for.
    */
   async fetchPublicKey(
     options: RequestOptions = {},
   ): Promise<{ publicKey: string; fingerprint: string } | undefined> {
     const head = encodeAnyHead("@public-key", null);
-    const { publicKey } = (await this.#conversation.request(head, options) ?? {}) as {
-      publicKey?: unknown;
-    };
-    if (publicKey === null || publicKey === undefined) return undefined;
+    const said = await this.#conversation.request(head, options) as { publicKey?: unknown } | null;
+    const publicKey = said?.publicKey as string;
+    if (publicKey === null) return undefined;
     try {
-      const fingerprint = await keyFingerprint(String(publicKey));
-      return { publicKey: String(publicKey), fingerprint };
+      return { publicKey, fingerprint: await keyFingerprint(publicKey) };
     } catch (cause) {
-      throw new CryptoError("DECRYPT_FAILED", "the peer's public key is none", { cause });
+      const message = `the peer's public key cannot be used: ${(cause as Error).message}`;
+      throw new RequestError("INVALID_DATA", message, { remote: true });
     }
   }
 

@@ -11,12 +11,15 @@ import {
   decodeProtectedHeader,
   flattenedDecrypt,
   FlattenedEncrypt,
+  type FlattenedJWE,
   importPKCS8,
   importSPKI,
+  type JWEHeaderParameters,
 } from "jose";
 import { Buffer } from "node:buffer";
 import NodeRSA from "node-rsa";
-import { CryptoError, RequestError } from "./errors.ts";
+import { decryptFailed, RequestError } from "./errors.ts";
+import { checkOptions, checkTimeout } from "./options.ts";
 import {
   createPacket,
   describe,
@@ -42,8 +45,9 @@ export interface EncryptKeysOptions {
 /** What is refused besides what cannot be opened. */
 export interface DecryptOptions {
   /**
-   * How old a sealed packet may be, or how far ahead its clock, in milliseconds. Stops what someone has
-   * recorded from being opened once more, together with `allowReplay`.
+   * How old a sealed packet may be, or how far ahead its clock, in milliseconds; `false` for no bound. Stops
+   * what someone has recorded from being opened once more, together with `allowReplay`: what is older than
+   * 5 minutes may have been forgotten.
    *
    * @default {300_000}
    */
@@ -78,14 +82,27 @@ const DEFAULT_BITS = 3_072;
 const DEFAULT_MAX_AGE_MS = 300_000;
 /** Stops strangers from making this side spend all its time on RSA: a few hundred are all that it can. */
 const MAX_DECRYPTS_PER_SECOND = 100;
-/** So many fit into the time that a packet may be old, at that rate. */
-const MAX_SEEN = MAX_DECRYPTS_PER_SECOND * DEFAULT_MAX_AGE_MS / 1_000;
+/** How long one may wait for its turn: whoever has hung up meanwhile must not make others wait for ever. */
+const MAX_WAIT_MS = 30_000;
+/** All that can come within the time that a packet may be old or ahead, at that rate, with a burst. */
+const MAX_SEEN = MAX_DECRYPTS_PER_SECOND * (2 * DEFAULT_MAX_AGE_MS / 1_000 + 1);
+/** Ids are remembered: a long one would be remembered at its length. */
+const MAX_ID_LENGTH = 64;
+/** A private key of 8,192 bits takes 6,400 characters. */
+const MAX_PEM_LENGTH = 16_384;
+const PUBLIC = "pkcs8-public-pem";
+const PRIVATE = "pkcs8-private-pem";
+const BASE64URL = { alphabet: "base64url", omitPadding: true } as const;
 const FIELDS = ["protected", "encrypted_key", "iv", "ciphertext", "tag"] as const;
+
+/** Lets so many milliseconds pass. It rejects where they are not worth it any more. */
+export type Wait = (ms: number) => Promise<void>;
 
 let openSealed: (
   keys: EncryptKeys,
   packet: OutgoingPacket,
   options: DecryptOptions,
+  wait?: Wait,
 ) => Promise<Packet>;
 
 /**
@@ -109,8 +126,8 @@ export class EncryptKeys {
   readonly fingerprint: string;
   readonly #rsa: NodeRSA;
   readonly #pace = new TokenBucket(MAX_DECRYPTS_PER_SECOND, performance.now());
-  /** The random ids of what was opened, and until when each is remembered. */
-  readonly #seen = new Map<string, number>();
+  /** The random ids of what was opened, the oldest first. */
+  readonly #seen = new Set<string>();
   #key: Promise<CryptoKey> | undefined;
 
   private constructor(rsa: NodeRSA, publicKey: string, fingerprint: string) {
@@ -120,9 +137,12 @@ export class EncryptKeys {
   }
 
   /** Makes new ones. See {@linkcode createEncryptKeys}. */
-  static async create(
-    { bits = DEFAULT_BITS, path }: EncryptKeysOptions = {},
-  ): Promise<EncryptKeys> {
+  static async create(options: EncryptKeysOptions = {}): Promise<EncryptKeys> {
+    checkOptions(options);
+    const { bits = DEFAULT_BITS, path } = options;
+    if (path !== undefined && typeof path !== "string") {
+      throw new TypeError(`path must be a string, got ${describe(path)}`);
+    }
     if (!Number.isInteger(bits) || bits < MIN_BITS || bits > MAX_BITS || bits % 8 !== 0) {
       throw new RangeError(
         `bits must be a multiple of 8 from ${MIN_BITS} to ${MAX_BITS}, got ${bits}`,
@@ -152,10 +172,10 @@ export class EncryptKeys {
    *
    * @param pem The private key (PKCS #8), as PEM.
    * @throws {TypeError} If it is no such key.
-   * @throws {RangeError} If it has fewer than 2,048 bits.
+   * @throws {RangeError} If it has fewer than 2,048 bits, or more than 8,192.
    */
   static async import(pem: string): Promise<EncryptKeys> {
-    return await EncryptKeys.#of(readKey(pem, "pkcs8-private-pem"));
+    return await EncryptKeys.#of(readKey(pem, PRIVATE));
   }
 
   /**
@@ -169,13 +189,12 @@ export class EncryptKeys {
 
   static async #of(rsa: NodeRSA): Promise<EncryptKeys> {
     checkStrength(rsa);
-    const publicKey = rsa.exportKey("pkcs8-public-pem");
-    return new EncryptKeys(rsa, publicKey, await keyFingerprint(publicKey));
+    return new EncryptKeys(rsa, rsa.exportKey(PUBLIC), await fingerprintOf(rsa));
   }
 
   /** The private key (PKCS #8), as PEM. It is a secret. */
   exportPrivateKey(): string {
-    return this.#rsa.exportKey("pkcs8-private-pem");
+    return this.#rsa.exportKey(PRIVATE);
   }
 
   /**
@@ -201,27 +220,27 @@ export class EncryptKeys {
   }
 
   static {
-    openSealed = (keys, packet, options) => keys.#open(packet, options);
+    openSealed = (keys, packet, options, wait) => keys.#open(packet, options, wait);
   }
 
   async #open(
     { action, data }: OutgoingPacket,
     { maxAgeMs = DEFAULT_MAX_AGE_MS, allowReplay = false }: DecryptOptions,
+    wait?: Wait,
   ): Promise<Packet> {
     const sealed = readSealed(data);
-    const header = this.#readHeader(sealed, action, maxAgeMs);
-    if (!this.#pace.tryTake(performance.now())) {
-      throw new RequestError("OVERLOADED", "too many sealed packets at once");
-    }
+    const { id, created } = this.#readHeader(sealed, action, maxAgeMs);
+    if (!allowReplay && this.#seen.has(id)) throw decryptFailed();
+    await this.#keepPace(wait);
     this.#key ??= importPKCS8(this.exportPrivateKey(), ALGORITHM) as Promise<CryptoKey>;
     const { plaintext } = await flattenedDecrypt(sealed, await this.#key, {
       keyManagementAlgorithms: [ALGORITHM],
       contentEncryptionAlgorithms: [ENCRYPTION],
     });
     // Only now it is certain that nobody has made the id up.
-    if (!allowReplay) this.#remember(header.id, maxAgeMs);
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(plaintext);
-    return { action, data: parseJson(text), "packet-created": header.created, token: null };
+    if (!allowReplay) this.#remember(id);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(plaintext);
+    return { action, data: parseJson(text), "packet-created": created, token: null };
   }
 
   /** What can be refused without spending time on RSA. */
@@ -234,22 +253,28 @@ export class EncryptKeys {
     const { alg, enc, zip, crit, kid, created, jti } = header;
     const isOurs = alg === ALGORITHM && enc === ENCRYPTION && zip === undefined &&
       crit === undefined && kid === this.fingerprint && header.action === action;
-    if (!isOurs || typeof jti !== "string" || !Number.isSafeInteger(created)) throw failed();
+    if (!isOurs || !isId(jti) || !Number.isSafeInteger(created)) throw decryptFailed();
     const ageMs = Math.abs(Date.now() - (created as number));
-    if (maxAgeMs !== false && ageMs > maxAgeMs) throw failed();
+    if (maxAgeMs !== false && ageMs > maxAgeMs) throw decryptFailed();
     return { id: jti, created: created as number };
   }
 
-  #remember(id: string, maxAgeMs: number | false): void {
-    const now = performance.now();
-    const until = this.#seen.get(id);
-    if (until !== undefined && until > now) throw failed();
-    for (const [oldest, until] of this.#seen) {
-      if (until > now && this.#seen.size < MAX_SEEN) break;
-      this.#seen.delete(oldest);
+  async #keepPace(wait: Wait | undefined): Promise<void> {
+    const maxWaitMs = wait ? MAX_WAIT_MS : 0;
+    const waitMs = this.#pace.take(performance.now(), maxWaitMs);
+    if (waitMs > maxWaitMs) {
+      throw new RequestError("OVERLOADED", "too many sealed packets at once");
     }
-    // Its clock may be as far ahead as it may be behind.
-    this.#seen.set(id, maxAgeMs === false ? Infinity : now + 2 * maxAgeMs);
+    if (waitMs > 0) await wait!(waitMs);
+  }
+
+  #remember(id: string): void {
+    // Another of the same may have been opened meanwhile.
+    if (this.#seen.has(id)) throw decryptFailed();
+    this.#seen.add(id);
+    if (this.#seen.size <= MAX_SEEN) return;
+    const [oldest] = this.#seen;
+    this.#seen.delete(oldest);
   }
 }
 
@@ -272,7 +297,7 @@ export function createEncryptKeys(options: EncryptKeysOptions = {}): Promise<Enc
  * @param publicKey The holder's public key (SPKI), as PEM.
  * @returns A packet of the same action, whose data is sealed.
  * @throws {TypeError} If the packet cannot be sent, or the key is none.
- * @throws {RangeError} If the key has fewer than 2,048 bits.
+ * @throws {RangeError} If the key has fewer than 2,048 bits, or more than 8,192.
  */
 export async function encryptPacket<Name extends string>(
   packet: OutgoingPacket<unknown, Name>,
@@ -280,20 +305,20 @@ export async function encryptPacket<Name extends string>(
 ): Promise<Packet<SealedData, Name>> {
   encodeHead(packet);
   const { action, data = null } = packet;
-  checkStrength(readKey(publicKey, "pkcs8-public-pem"));
-  const created = (packet as Partial<Packet>)["packet-created"];
+  const rsa = readKey(publicKey, PUBLIC);
+  checkStrength(rsa);
+  const { "packet-created": created = 0 } = packet as Partial<Packet>;
   const header = {
     alg: ALGORITHM,
     enc: ENCRYPTION,
-    kid: await keyFingerprint(publicKey),
+    kid: await fingerprintOf(rsa),
     action,
-    created: Number.isSafeInteger(created) ? created : Date.now(),
+    // A packet whose sender said nothing usable of the time has none.
+    created: Number.isSafeInteger(created) && created > 0 ? created : Date.now(),
     jti: crypto.randomUUID(),
   };
   const plaintext = new TextEncoder().encode(JSON.stringify(data));
-  const sealed = await new FlattenedEncrypt(plaintext)
-    .setProtectedHeader(header)
-    .encrypt(await importSPKI(publicKey, ALGORITHM));
+  const sealed = await seal(plaintext, header, rsa);
   const fields = FIELDS.map((name) => [name, sealed[name]]);
   return createPacket(action, Object.fromEntries(fields) as SealedData);
 }
@@ -307,21 +332,39 @@ export async function encryptPacket<Name extends string>(
  * @returns The packet as it was sealed: its data and its time, and no token.
  * @throws {CryptoError} `DECRYPT_FAILED`: whatever is wrong, there is no more detail.
  * @throws {RequestError} `OVERLOADED`: more than 100 a second.
+ * @throws {TypeError} If the keys or an option have the wrong type.
+ * @throws {RangeError} If `maxAgeMs` is out of range.
  */
-export async function decryptPacket(
+export function decryptPacket(
   packet: OutgoingPacket,
   keys: EncryptKeys,
   options: DecryptOptions = {},
 ): Promise<Packet> {
+  return openPacket(packet, keys, options);
+}
+
+/** Like {@linkcode decryptPacket}; if there is a `wait`, more than 100 a second wait for their turns first. */
+export async function openPacket(
+  packet: OutgoingPacket,
+  keys: EncryptKeys,
+  options: DecryptOptions,
+  wait?: Wait,
+): Promise<Packet> {
   if (!(keys instanceof EncryptKeys)) {
     throw new TypeError(`keys must be EncryptKeys, got ${describe(keys)}`);
   }
+  checkOptions(options);
+  const { maxAgeMs, allowReplay } = options;
+  if (maxAgeMs !== undefined) checkTimeout("maxAgeMs", maxAgeMs);
+  if (allowReplay !== undefined && typeof allowReplay !== "boolean") {
+    throw new TypeError(`allowReplay must be a boolean, got ${describe(allowReplay)}`);
+  }
   try {
-    return await openSealed(keys, packet, options);
+    return await openSealed(keys, packet, options, wait);
   } catch (error) {
     if (error instanceof RequestError) throw error;
     // What the libraries say would tell a forger how far it came.
-    throw failed();
+    throw decryptFailed();
   }
 }
 
@@ -331,37 +374,77 @@ export function isSealed(data: unknown): data is SealedData {
     FIELDS.every((name) => typeof (data as Record<string, unknown>)[name] === "string");
 }
 
-/** What others know a public key (SPKI, as PEM) by. */
+/**
+ * What others know a public key by.
+ *
+ * @param publicKey The key (SPKI), as PEM.
+ * @throws {TypeError} If it is no such key.
+ * @throws {RangeError} If it has fewer than 2,048 bits, or more than 8,192: nothing can be sealed for it.
+ */
 export async function keyFingerprint(publicKey: string): Promise<string> {
-  const der = readKey(publicKey, "pkcs8-public-pem").exportKey("pkcs8-public-der");
+  const rsa = readKey(publicKey, PUBLIC);
+  checkStrength(rsa);
+  return await fingerprintOf(rsa);
+}
+
+async function fingerprintOf(rsa: NodeRSA): Promise<string> {
+  const der = rsa.exportKey("pkcs8-public-der");
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(der)));
-  return "rsa1:" + hash.toBase64({ alphabet: "base64url", omitPadding: true });
+  return "rsa1:" + hash.toBase64(BASE64URL);
 }
 
 /** Its own five fields alone: nothing that stands unprotected beside them is looked at. */
 function readSealed(data: unknown): SealedData {
-  if (!isSealed(data)) throw failed();
+  if (!isSealed(data)) throw decryptFailed();
   const { protected: header, encrypted_key, iv, ciphertext, tag } = data;
-  return { protected: header, encrypted_key, iv, ciphertext, tag };
+  const sealed = { protected: header, encrypted_key, iv, ciphertext, tag };
+  if (!Object.values(sealed).every(isCanonical)) throw decryptFailed();
+  return sealed;
 }
 
-function readKey(pem: string, format: "pkcs8-private-pem" | "pkcs8-public-pem"): NodeRSA {
+/** Whether this is the one way to write its bytes: spare bits and blanks would be changes that nobody notices. */
+function isCanonical(text: string): boolean {
+  const tail = text.slice(text.length - text.length % 4);
+  return /^[A-Za-z0-9_-]+$/.test(text) &&
+    tail === Uint8Array.fromBase64(tail, BASE64URL).toBase64(BASE64URL);
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= MAX_ID_LENGTH;
+}
+
+function readKey(pem: string, format: typeof PUBLIC | typeof PRIVATE): NodeRSA {
   try {
-    return new NodeRSA(pem, format);
+    // From anything else than a text the library would make a key of its own.
+    if (typeof pem === "string" && pem.length <= MAX_PEM_LENGTH) return new NodeRSA(pem, format);
   } catch {
     // What the library says of a bad key may quote it.
-    const what = format === "pkcs8-public-pem" ? "public key (SPKI)" : "private key (PKCS #8)";
-    throw new TypeError(`A key must be an RSA ${what}, as PEM`);
   }
+  throw notKey(format);
 }
 
 function checkStrength(rsa: NodeRSA): void {
   const bits = rsa.getKeySize();
-  if (bits < MIN_BITS) {
-    throw new RangeError(`A key must have at least ${MIN_BITS} bits, got ${bits}`);
+  if (bits < MIN_BITS || bits > MAX_BITS) {
+    throw new RangeError(`A key must have ${MIN_BITS} to ${MAX_BITS} bits, got ${bits}`);
   }
 }
 
-function failed(): CryptoError {
-  return new CryptoError("DECRYPT_FAILED", "the packet cannot be opened");
+async function seal(
+  plaintext: Uint8Array,
+  header: JWEHeaderParameters,
+  rsa: NodeRSA,
+): Promise<FlattenedJWE> {
+  try {
+    const key = await importSPKI(rsa.exportKey(PUBLIC), ALGORITHM);
+    return await new FlattenedEncrypt(plaintext).setProtectedHeader(header).encrypt(key);
+  } catch {
+    // Its numbers are none that could be a key's.
+    throw notKey(PUBLIC);
+  }
+}
+
+function notKey(format: typeof PUBLIC | typeof PRIVATE): TypeError {
+  const what = format === PUBLIC ? "public key (SPKI)" : "private key (PKCS #8)";
+  return new TypeError(`A key must be an RSA ${what}, as PEM`);
 }

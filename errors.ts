@@ -160,6 +160,11 @@ export class CryptoError extends PnetworkError {
   }
 }
 
+/** The one error of whatever cannot be opened: why it cannot would help whoever has forged it. */
+export function decryptFailed(): CryptoError {
+  return new CryptoError("DECRYPT_FAILED", "the packet cannot be opened");
+}
+
 /** What can be said of a {@linkcode RequestError} besides its code. */
 export interface RequestErrorOptions extends ErrorOptions {
   /**

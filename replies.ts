@@ -5,7 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { CryptoError, type PnetworkError, RequestError } from "./errors.ts";
+import { CryptoError, decryptFailed, type PnetworkError, RequestError } from "./errors.ts";
 import { encodeAnyHead, encodeErrorHead, type ErrorData, type ReceivedPacket } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Session } from "./session.ts";
@@ -71,9 +71,8 @@ export class Replies {
 
   /** Answers for a handler that threw, or that there is none of. `false` if no reply was asked for. */
   fail(packet: ReceivedPacket, error: unknown): boolean {
-    const isSayable = error instanceof CryptoError ||
-      (error instanceof RequestError && !error.remote && SAYABLE.has(error.code));
-    if (isSayable) return this.refuse(packet, { code: error.code, message: error.message });
+    const sayable = toSayable(error);
+    if (sayable) return this.refuse(packet, { code: sayable.code, message: sayable.message });
     log.error("{id}: the handler of {action} failed: {error}", {
       id: this.#id(),
       action: sanitize(packet.action),
@@ -81,4 +80,10 @@ export class Replies {
     });
     return this.refuse(packet, { code: "ACTION_FAILED", message: "the action failed" });
   }
+}
+
+function toSayable(error: unknown): PnetworkError | undefined {
+  if (error instanceof RequestError && !error.remote && SAYABLE.has(error.code)) return error;
+  // Whoever has found that out may have said more of it than is good.
+  if (error instanceof CryptoError && error.code === "DECRYPT_FAILED") return decryptFailed();
 }

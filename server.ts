@@ -201,7 +201,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       "onDisconnect",
     ]);
     this.#options = { ...options };
-    this.#keys = new KeyHolder(options.encryptKeys);
+    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
     this.#tls = checkTls("server", options);
     this.#groups = new Groups(this.#limits);
     this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
@@ -478,6 +478,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       return conversation.close({ code: "GOING_AWAY", reason }, drainTimeoutMs);
     });
     await Promise.all([...goodbyes, this.#accepting, this.#admission.ended()]);
+    this.#keys.end();
     await this.#changes.until(() => this.#ending === 0);
     this.#state = "closed";
     this.#closed.resolve();

@@ -18,19 +18,16 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes one. Returns how many milliseconds to wait first. */
-  take(now: number): number {
+  /**
+   * Takes one. Returns how many milliseconds to wait first; where that is more than `maxWaitMs`, it has taken
+   * none.
+   */
+  take(now: number, maxWaitMs: number = Infinity): number {
     this.#refill(now);
-    this.#tokens--;
-    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
-  }
-
-  /** Takes one if there is one. */
-  tryTake(now: number): boolean {
-    this.#refill(now);
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+    const left = this.#tokens - 1;
+    const waitMs = left >= 0 ? 0 : -left / this.#perMs;
+    if (waitMs <= maxWaitMs) this.#tokens = left;
+    return waitMs;
   }
 
   #refill(now: number): void {
