@@ -94,6 +94,8 @@ export class SecureTransport implements Transport {
   readonly #inner: Transport;
   readonly #channel: Channel;
   readonly #received: ByteQueue;
+  /** Nothing that comes after a failure can be trusted. */
+  #hasFailed = false;
 
   /** @param received What was read after the handshake already. */
   constructor(inner: Transport, channel: Channel, received: ByteQueue) {
@@ -104,6 +106,16 @@ export class SecureTransport implements Transport {
   }
 
   async read(): Promise<Uint8Array | null> {
+    if (this.#hasFailed) throw failed();
+    try {
+      return await this.#readPlaintext();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+  }
+
+  async #readPlaintext(): Promise<Uint8Array | null> {
     for (;;) {
       const record = this.#takeRecord();
       if (record) {
@@ -198,13 +210,16 @@ function isOffer(line: string): boolean {
   }
 }
 
-/** What a plain server says to an offer. Nobody has vouched for it. */
+/**
+ * What a plain server says to an offer. Nobody has vouched for it, so it cannot keep a client from coming
+ * again.
+ */
 function readRefusal(line: string): PnetworkError | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
     const { data } = checkPacket(parseLine(line));
     const error = isErrorData(data) ? errorFromData(data) : undefined;
-    if (error instanceof HandshakeError) return error;
+    if (error instanceof HandshakeError && error.code !== "REFUSED") return error;
   } catch {
     // It is neither a message of the handshake nor a refusal.
   }
