@@ -31,6 +31,7 @@ const TAG_BYTES = 16;
 /** Both sides go on with another key after so many records. */
 const REKEY_RECORDS = 65_536n;
 const LF = 0x0a;
+const NOTHING = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -105,6 +106,10 @@ export class SecureTransport implements Transport {
     this.#received = received;
   }
 
+  get partialBytes(): number {
+    return this.#received.length;
+  }
+
   async read(): Promise<Uint8Array | null> {
     if (this.#hasFailed) throw failed();
     try {
@@ -116,20 +121,19 @@ export class SecureTransport implements Transport {
   }
 
   async #readPlaintext(): Promise<Uint8Array | null> {
-    for (;;) {
-      const record = this.#takeRecord();
-      if (record) {
-        const { receiving } = this.#channel;
-        const plaintext = await guarded(() => receiving.decrypt(record));
-        if (receiving.nonce % REKEY_RECORDS === 0n) await receiving.rekey();
-        if (plaintext.length > 0) return plaintext;
-        continue;
-      }
+    let record = this.#takeRecord();
+    if (!record) {
       const chunk = await this.#inner.read();
       // A record that is cut off is no record: what is lost with it was never acknowledged.
       if (chunk === null) return null;
       this.#received.push(chunk);
+      record = this.#takeRecord();
+      if (!record) return NOTHING;
     }
+    const { receiving } = this.#channel;
+    const plaintext = await guarded(() => receiving.decrypt(record));
+    if (receiving.nonce % REKEY_RECORDS === 0n) await receiving.rekey();
+    return plaintext;
   }
 
   async write(bytes: Uint8Array): Promise<number> {
