@@ -114,12 +114,26 @@ export type BindFor<Actions, Name extends keyof Actions, C extends Contract> = u
     | BindOf<DataOf<Actions, Name>, ReturnFor<Actions, Name>>
     | ActionFunction<DataOf<Actions, Name>, ReturnFor<Actions, Name>, C>;
 
+/** How a name is bound. */
+export interface BindOptions {
+  /**
+   * Whether only sealed packets are taken: `run` gets what they held.
+   *
+   * @default {false}
+   */
+  sealed?: boolean;
+}
+
 /** A packet that passed, ready to be handed over. */
 export type Run = (connection: Peer) => unknown;
+
+/** Opens sealed data before it is checked and handed over. */
+export type Open = (packet: ReceivedPacket) => Promise<unknown>;
 
 interface Action {
   readonly name: string;
   readonly schema?: Schema;
+  readonly open?: Open;
   run(data: unknown, packet: ReceivedPacket, connection: Peer): unknown;
 }
 
@@ -131,6 +145,8 @@ export interface ActionInfo {
   bind: string;
   /** Whether a schema checks the data. */
   hasSchema: boolean;
+  /** Whether the data must be sealed. */
+  isSealed: boolean;
 }
 
 /** Which name runs what. */
@@ -145,10 +161,14 @@ export class ActionTable {
    * @throws {TypeError} If the name cannot be an action's, or `bind` is neither a `Bind` nor a
    * function.
    */
-  // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
-  bind(name: string, bind: BindOf<any, unknown> | ActionFunction<any, unknown, any>): void {
+  bind(
+    name: string,
+    // deno-lint-ignore no-explicit-any -- a bind says for itself which data it takes
+    bind: BindOf<any, unknown> | ActionFunction<any, unknown, any>,
+    open?: Open,
+  ): void {
     checkActionName(name);
-    this.#actions.set(name, toAction(name, bind));
+    this.#actions.set(name, toAction(name, bind, open));
   }
 
   /** Binds every name that nothing else is bound to. Throws like {@linkcode ActionTable.bind}. */
@@ -161,7 +181,12 @@ export class ActionTable {
   list(): ActionInfo[] {
     const rows: [string, Action][] = [...this.#actions];
     if (this.#fallback) rows.push(["*", this.#fallback]);
-    return rows.map(([action, { name, schema }]) => ({ action, bind: name, hasSchema: !!schema }));
+    return rows.map(([action, { name, schema, open }]) => ({
+      action,
+      bind: name,
+      hasSchema: !!schema,
+      isSealed: !!open,
+    }));
   }
 
   /**
@@ -173,27 +198,38 @@ export class ActionTable {
   prepare(packet: ReceivedPacket): Run | Promise<Run> {
     const action = this.#actions.get(packet.action) ?? this.#fallback;
     if (!action) throw new RequestError("NO_ACTION", "nothing is bound to that action");
-    if (!action.schema) return (connection) => action.run(packet.data, packet, connection);
-    const result = action.schema["~standard"].validate(packet.data);
-    const run = (result: SchemaResult<unknown>): Run => {
-      if (result.issues) throw new RequestError("INVALID_DATA", invalidDataMessage(result.issues));
-      return (connection) => action.run(result.value, packet, connection);
-    };
-    // Not every library's promise is the platform's.
-    return "then" in result ? Promise.resolve(result).then(run) : run(result);
+    if (!action.open) return check(action, packet, packet.data);
+    return action.open(packet).then((data) => check(action, packet, data));
   }
 }
 
-// deno-lint-ignore no-explicit-any -- see ActionTable.bind
-function toAction(name: string, bind: BindOf<any, unknown> | ActionFunction<any, unknown>): Action {
-  if (typeof bind === "function") return { name: bind.name || name, run: bind };
+function check(action: Action, packet: ReceivedPacket, data: unknown): Run | Promise<Run> {
+  if (!action.schema) return (connection) => action.run(data, packet, connection);
+  const result = action.schema["~standard"].validate(data);
+  const run = (result: SchemaResult<unknown>): Run => {
+    if (result.issues) throw new RequestError("INVALID_DATA", invalidDataMessage(result.issues));
+    return (connection) => action.run(result.value, packet, connection);
+  };
+  // Not every library's promise is the platform's.
+  return "then" in result ? Promise.resolve(result).then(run) : run(result);
+}
+
+function toAction(
+  name: string,
+  // deno-lint-ignore no-explicit-any -- see ActionTable.bind
+  bind: BindOf<any, unknown> | ActionFunction<any, unknown>,
+  open?: Open,
+): Action {
+  if (typeof bind === "function") return { name: bind.name || name, run: bind, open };
   if (bind === null || typeof bind !== "object" || typeof bind.run !== "function") {
     throw new TypeError(`What is bound must be a Bind or a function, got ${describe(bind)}`);
   }
-  if (bind.schema !== undefined && typeof bind.schema["~standard"]?.validate !== "function") {
+  const { schema } = bind;
+  if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
     throw new TypeError("A bind's schema must follow Standard Schema v1");
   }
-  return bind;
+  if (!open) return bind;
+  return { name: bind.name, schema, open, run: (...args) => bind.run(...args) };
 }
 
 /** Names the places, never the values: messages of a schema may quote either side's data. */

@@ -11,11 +11,13 @@ import { Changes } from "./changes.ts";
 import type { Connection } from "./connection.ts";
 import { HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeRefusal, type Handshake, type Hello, readHello } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ResolvedServerLimits } from "./options.ts";
 import { describe } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
+import { acceptSecurely, type Secured } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
-import { SocketTransport } from "./transport.ts";
+import { SocketTransport, type Transport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "server"]);
@@ -34,6 +36,8 @@ export interface Newcomer {
   wire: Wire;
   /** What counts as its address; `undefined` for one that is not counted. */
   from: string | undefined;
+  /** What its key is known by, on a secure connection. */
+  fingerprint: string | undefined;
   /** What `authenticate` attached. */
   attached: unknown;
 }
@@ -44,10 +48,12 @@ export interface AdmissionParts {
   limits: ResolvedServerLimits;
   /** What watches the times. */
   sweep: Sweep;
+  /** The server's key, if it takes secure connections, and no others. */
+  identity: Identity | undefined;
   /** Decides who may come in. */
   authenticate?: (handshake: Handshake, held?: Connection) => Verdict | Promise<Verdict>;
   /** The connection whose session a client wants to go on with, if there is one. */
-  find: (hello: Hello) => Connection | undefined;
+  find: (hello: Hello, fingerprint: string | undefined) => Connection | undefined;
   /**
    * Registers a client, or lets it go on.
    *
@@ -69,6 +75,7 @@ export class Admission {
   readonly #addresses = new AddressCounts();
   #waitsFor = "start()";
   #isClosed = false;
+  #listener: Deno.Listener | undefined;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
@@ -84,20 +91,23 @@ export class Admission {
     return this.#handshakes.size;
   }
 
-  /** Accepts until it is closed. Never rejects. */
+  /** Accepts until it is closed, or another listener takes its place. Never rejects. */
   async acceptAll(listener: Deno.Listener): Promise<void> {
+    this.#listener = listener;
     const { maxHandshakes } = this.#parts.limits;
     let backoffMs = MIN_BACKOFF_MS;
-    while (!this.#isClosed) {
+    while (!this.#isOver(listener)) {
       this.#waitsFor = "a handshake to end";
-      await this.#changes.until(() => this.#handshakes.size < maxHandshakes || this.#isClosed);
-      if (this.#isClosed) return;
+      await this.#changes.until(() =>
+        this.#handshakes.size < maxHandshakes || this.#isOver(listener)
+      );
+      if (this.#isOver(listener)) return;
       try {
         this.#waitsFor = "a client";
         this.#admit(await listener.accept());
         backoffMs = MIN_BACKOFF_MS;
       } catch (error) {
-        if (this.#isClosed) return;
+        if (this.#isOver(listener)) return;
         // Out of file descriptors, most likely. Whoever is connected is served on meanwhile.
         log.warn("cannot accept, trying again in {backoffMs} ms: {error}", { backoffMs, error });
         this.#waitsFor = `${backoffMs} ms to pass: the last accept failed`;
@@ -105,6 +115,12 @@ export class Admission {
         backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
       }
     }
+  }
+
+  /** Accepts from this listener no more; another one may come. */
+  pause(): void {
+    this.#listener = undefined;
+    this.#changes.notify();
   }
 
   /** Lets nobody in any more: handshakes that are under way are refused with this. */
@@ -118,6 +134,10 @@ export class Admission {
   /** Resolves when it is closed and no handshake is under way. */
   ended(): Promise<void> {
     return this.#changes.until(() => this.#isClosed && this.#handshakes.size === 0);
+  }
+
+  #isOver(listener: Deno.Listener): boolean {
+    return this.#isClosed || this.#listener !== listener;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -152,30 +172,16 @@ export class Admission {
 
   /** From the first byte to the registered connection. Never rejects. */
   async #shakeHands(transport: SocketTransport, from: string | undefined): Promise<void> {
-    const { limits, sweep, register } = this.#parts;
-    const { maxHandshakeBytes, handshakeTimeoutMs } = limits;
-    const wire = new Wire(transport, { limits, maxFirstLineBytes: maxHandshakeBytes, sweep });
     const handshake = new AbortController();
-    const { signal } = handshake;
-    const callOff = sweep.after(
-      handshakeTimeoutMs,
+    const callOff = this.#parts.sweep.after(
+      this.#parts.limits.handshakeTimeoutMs,
       () => handshake.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
     );
     this.#handshakes.add(handshake);
     this.#addresses.add(from);
     try {
-      const hello = await abortable(readHello(wire), signal);
-      if (hello) {
-        const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
-        // It may have been called off since that was settled.
-        signal.throwIfAborted();
-        register({ hello, wire, from, attached });
-      } else {
-        wire.abort();
-      }
-    } catch (error) {
-      handshake.abort(error);
-      await refuse(wire, error);
+      const secured = await this.#secure(transport, handshake);
+      if (secured) await this.#welcome(secured, from, handshake);
     } finally {
       callOff();
       this.#handshakes.delete(handshake);
@@ -184,13 +190,59 @@ export class Admission {
     }
   }
 
+  /** Resolves to what the rest goes through; `undefined` if there will be no rest. */
+  async #secure(
+    transport: SocketTransport,
+    handshake: AbortController,
+  ): Promise<Partial<Secured> & { transport: Transport } | undefined> {
+    const { identity } = this.#parts;
+    try {
+      await abortable(transport.handshake(), handshake.signal);
+      if (!identity) return { transport };
+      return await abortable(acceptSecurely(transport, identity), handshake.signal);
+    } catch (error) {
+      handshake.abort(error);
+      // Whatever has failed, it is told to nobody.
+      if (error instanceof HandshakeError) turnAway(transport, error);
+      else transport.close();
+    }
+  }
+
+  async #welcome(
+    { transport, fingerprint }: Partial<Secured> & { transport: Transport },
+    from: string | undefined,
+    handshake: AbortController,
+  ): Promise<void> {
+    const { limits, sweep, register } = this.#parts;
+    const maxFirstLineBytes = limits.maxHandshakeBytes;
+    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep });
+    const { signal } = handshake;
+    try {
+      const hello = await abortable(readHello(wire), signal);
+      if (hello) {
+        const { address } = wire;
+        const asking = this.#authenticate(hello, { address, fingerprint, signal });
+        const attached = await abortable(asking, signal);
+        // It may have been called off since that was settled.
+        signal.throwIfAborted();
+        register({ hello, wire, from, fingerprint, attached });
+      } else {
+        wire.abort();
+      }
+    } catch (error) {
+      handshake.abort(error);
+      await refuse(wire, error);
+    }
+  }
+
   /** Resolves to what is attached to the connection. */
-  async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
+  async #authenticate(hello: Hello, who: Omit<Handshake, "auth">): Promise<unknown> {
     const { authenticate, find } = this.#parts;
     if (!authenticate) return undefined;
     let verdict: Verdict;
     try {
-      verdict = await authenticate({ auth: hello.auth, address, signal }, find(hello));
+      const held = find(hello, who.fingerprint);
+      verdict = await authenticate({ auth: hello.auth, ...who }, held);
     } catch (cause) {
       // One of this module's own errors is no word to the client either.
       throw new Error("authenticate threw", { cause });
@@ -231,6 +283,8 @@ async function refuse(wire: Wire, error: unknown): Promise<void> {
 /** Tells a socket why it is not wanted, without spending more on it than one write. */
 function turnAway(transport: SocketTransport, error: PnetworkError): void {
   log.warn("refused {address}: {message}", { address: transport.address, message: error.message });
+  // Where TLS has not been agreed on a write would wait for that.
+  if (!transport.isReady) return transport.close();
   transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
     // Whether it was still there to read that is all the same.
     .catch(() => {}).finally(() => transport.close());

@@ -5,7 +5,8 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { type ActionInfo, ActionTable, type BindFor, type BindOptions } from "./actions.ts";
+import { resolveSecure } from "./server_check.ts";
 import { encodeClose } from "./close_info.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
@@ -27,22 +28,31 @@ import type {
   Untyped,
 } from "./contract.ts";
 import type { Conversation } from "./conversation.ts";
+import {
+  type DecryptOptions,
+  type EncryptKeys,
+  type EncryptKeysOptions,
+  encryptPacket,
+  type SealedData,
+} from "./crypto.ts";
 import type { ClientOptions, ClientState, ConnectOptions } from "./client_options.ts";
 import { Dialler, isFinal } from "./dial.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
+import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
+  checkTls,
   resolveClientLimits,
   type ResolvedClientLimits,
   type ResolvedEndpoint,
   resolveEndpoint,
 } from "./options.ts";
-import { createPacket, encodeHead, type Packet } from "./packet.ts";
+import { createPacket, encodeHead, type OutgoingPacket, type Packet } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
@@ -75,6 +85,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #limits: ResolvedClientLimits;
   readonly #options: ClientOptions<C>;
   readonly #actions = new ActionTable();
+  readonly #keys: KeyHolder;
   readonly #sweep = new Sweep();
   readonly #closing = new AbortController();
   readonly #closed = Promise.withResolvers<CloseInfo>();
@@ -111,10 +122,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       endpoint: this.#endpoint,
       limits: this.#limits,
       sweep: this.#sweep,
+      tls: checkTls("client", options),
+      secure: resolveSecure(options.secure),
       hello: () => this.#hello(),
       onRetry: (attempt) => this.#tell("onRetry", attempt),
     });
     this.#options = { ...options };
+    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
     if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
   }
 
@@ -189,13 +203,16 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @param name The action's name; must not start with `@`.
    * @param bind A {@linkcode Bind}, or a function `(data, packet, connection)`.
-   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither.
+   * @param options Whether its packets must be sealed.
+   * @throws {TypeError} If the name cannot be an action's, `bind` is neither, or sealed packets are to be
+   * opened and there are no keys.
    */
   bindAction<Name extends NameOf<ActionsOf<C, "client">>>(
     name: Name,
     bind: BindFor<ActionsOf<C, "client">, Name, Flipped<C>>,
+    options: BindOptions = {},
   ): this {
-    this.#actions.bind(name, bind);
+    this.#actions.bind(name, bind, this.#keys.opener(options));
     return this;
   }
 
@@ -207,6 +224,33 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   bindFallback(bind: BindFor<Untyped["client"], string, Flipped<C>>): this {
     this.#actions.bindFallback(bind);
     return this;
+  }
+
+  /** This side's keys for sealed packets, once there are any. */
+  get encryptKeys(): EncryptKeys | undefined {
+    return this.#keys.keys;
+  }
+
+  /** Makes keys for sealed packets, and holds them. See the function of this name. */
+  createEncryptKeys(options: EncryptKeysOptions = {}): Promise<EncryptKeys> {
+    return this.#keys.create(options);
+  }
+
+  /** Seals a packet for the holder of a key. See the function of this name. */
+  encryptPacket<Name extends string>(
+    packet: OutgoingPacket<unknown, Name>,
+    publicKey: string,
+  ): Promise<Packet<SealedData, Name>> {
+    return encryptPacket(packet, publicKey);
+  }
+
+  /**
+   * Opens a packet that was sealed for this side. See the function of this name.
+   *
+   * @throws {TypeError} If there are no keys.
+   */
+  decryptPacket(packet: OutgoingPacket, options: DecryptOptions = {}): Promise<Packet> {
+    return this.#keys.decrypt(packet, options);
   }
 
   /**
@@ -368,6 +412,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       sweep: this.#sweep,
       limits: this.#limits,
       actions: this.#actions,
+      publicKey: () => this.encryptKeys?.publicKey,
       onDetach: (info) => {
         this.#connecting = this.#reconnect(connection, info);
       },
@@ -383,6 +428,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#attached(welcome);
     connection.closed.then((info) => {
       this.#state = "closed";
+      this.#keys.end();
       this.#closed.resolve(info);
     });
     log.info("connected to {address} as {id}", { address: this.address, id });

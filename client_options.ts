@@ -6,13 +6,30 @@
 
 import type { Connection } from "./connection.ts";
 import type { CloseInfo, Contract, Flipped, Untyped } from "./contract.ts";
+import type { EncryptKeys } from "./crypto.ts";
 import type { LossReason } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ClientLimits, ConnectionLimits, Endpoint } from "./options.ts";
+import type { TlsClientOptions } from "./transport.ts";
 import type { Undelivered } from "./window.ts";
 
 /** What a `Client` may be told. */
 export interface ClientOptions<C extends Contract = Untyped>
   extends Endpoint, ClientLimits, ConnectionLimits {
+  /**
+   * A secure connection, and how to know the server: then plain servers are refused.
+   *
+   * @default {undefined}
+   */
+  secure?: SecureClientOptions;
+  /**
+   * A connection over TLS, where the server has a certificate.
+   *
+   * @default {undefined}
+   */
+  tls?: TlsClientOptions;
+  /** Keys for sealed packets; `createEncryptKeys()` makes some later. */
+  encryptKeys?: EncryptKeys;
   /** What the server's `authenticate` is shown: any JSON, within `maxHandshakeBytes` of the server. */
   auth?: unknown;
   /**
@@ -40,6 +57,21 @@ export interface ClientOptions<C extends Contract = Untyped>
   onDisconnect?: (connection: Connection<Flipped<C>>, info: CloseInfo) => unknown;
   /** Calls reconnecting off: a connection without a socket then ends. */
   signal?: AbortSignal;
+}
+
+/** How a client knows its server, and is known to it. */
+export interface SecureClientOptions {
+  /**
+   * The server's fingerprint (`pnet1:…`), several that will do, or a function that decides. Without it
+   * anyone could be the server.
+   */
+  pin: string | readonly string[] | ((fingerprint: string) => boolean | Promise<boolean>);
+  /**
+   * The client's own key, for servers that know their clients by it.
+   *
+   * @default A new one for each client.
+   */
+  identity?: Identity;
 }
 
 /** One more attempt to connect. */

@@ -23,6 +23,8 @@ import type {
   Untyped,
 } from "./contract.ts";
 import { type ConnectionState, Conversation, type ConversationParts } from "./conversation.ts";
+import { keyFingerprint } from "./crypto.ts";
+import { RequestError } from "./errors.ts";
 import type { Groups } from "./groups.ts";
 import {
   checkCloseOptions,
@@ -31,7 +33,7 @@ import {
   DEFAULTS,
   resolveConnectionLimits,
 } from "./options.ts";
-import { encodeHead, type ReceivedPacket } from "./packet.ts";
+import { encodeAnyHead, encodeHead, type ReceivedPacket } from "./packet.ts";
 import { harmless, rejected } from "./rejections.ts";
 import { Sweep } from "./sweep.ts";
 import { type StreamPair, StreamTransport } from "./transport.ts";
@@ -42,6 +44,8 @@ import { Wire } from "./wire.ts";
 export interface Accepted extends ConversationParts {
   /** The groups of its server, if it has one. */
   groups?: Groups<Connection>;
+  /** What the peer's key is known by, on a secure connection. */
+  fingerprint?: string;
   /** What `authenticate` attached. */
   attached?: unknown;
 }
@@ -80,6 +84,8 @@ class AcceptedSource {
 export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncDisposable {
   /** What `authenticate` attached when the session began. */
   readonly attached: unknown;
+  /** What the peer's key is known by, which it has proved to hold; only on a secure connection. */
+  readonly fingerprint: string | undefined;
   /** When it began. */
   readonly since: Date = new Date();
 
@@ -104,8 +110,9 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   constructor(source: StreamPair, options: ConnectionLimits = {}) {
     const isAccepted = source instanceof AcceptedSource;
     const accepted = isAccepted ? source.accepted : acceptStreams(source, options);
-    const { attached, actions, groups, onEnd } = accepted;
+    const { attached, fingerprint, actions, groups, onEnd } = accepted;
     this.attached = attached;
+    this.fingerprint = fingerprint;
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
     const end = (info: CloseInfo) => {
@@ -309,6 +316,29 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   ping(options: RequestOptions = {}): Promise<number> {
     const start = performance.now();
     return harmless(this.#conversation.ping(options).then(() => performance.now() - start));
+  }
+
+  /**
+   * Asks this peer for its public key, to seal packets for it. Whoever stands between the two could give
+   * their own: compare the fingerprint over another way, or use a secure connection.
+   *
+   * @returns The key (SPKI) as PEM, and its fingerprint; `undefined` if the peer has none. Rejects like
+   * {@linkcode Connection.request}, and with `INVALID_DATA` if what it says is no key that packets can be
+   * sealed for.
+   */
+  async fetchPublicKey(
+    options: RequestOptions = {},
+  ): Promise<{ publicKey: string; fingerprint: string } | undefined> {
+    const head = encodeAnyHead("@public-key", null);
+    const said = await this.#conversation.request(head, options) as { publicKey?: unknown } | null;
+    const publicKey = said?.publicKey as string;
+    if (publicKey === null) return undefined;
+    try {
+      return { publicKey, fingerprint: await keyFingerprint(publicKey) };
+    } catch (cause) {
+      const message = `the peer's public key cannot be used: ${(cause as Error).message}`;
+      throw new RequestError("INVALID_DATA", message, { remote: true });
+    }
   }
 
   /**

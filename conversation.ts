@@ -60,6 +60,8 @@ export interface ConversationParts extends Agreement {
   budget?: ReplayBudget;
   /** What runs when packets arrive. */
   actions: ActionTable;
+  /** This side's public key for sealed packets, for a peer that asks for it. */
+  publicKey?: () => string | undefined;
   /** The wire has ended, and another one may come. */
   onDetach?: (info: CloseInfo) => void;
   /** The server asks this side to start nothing new, and to come back after so many milliseconds. */
@@ -155,6 +157,7 @@ export class Conversation {
       sendControl: (action, data, ack) => this.#sendControl(action, data, ack),
       acknowledged: () => this.#acknowledged(),
       goAway: (retryAfterMs) => this.#goAway(retryAfterMs),
+      publicKey: () => this.#parts.publicKey?.(),
       closed: (info) => this.#peerClosed(info),
     });
     this.#attachment = this.#attach(wire);

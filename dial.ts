@@ -9,11 +9,21 @@ import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import type { RetryInfo } from "./client_options.ts";
 import { encodeClose } from "./close_info.ts";
-import { ConnectionError, HandshakeError, PnetworkError } from "./errors.ts";
+import { ConnectionError, CryptoError, HandshakeError, PnetworkError } from "./errors.ts";
 import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
+import { sanitize } from "./sanitize.ts";
+import { type CheckServer, connectSecurely } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
-import { connect, endpointText, SocketTransport } from "./transport.ts";
+import {
+  connect,
+  endpointText,
+  SocketTransport,
+  startTls,
+  type TlsClientOptions,
+  type Transport,
+} from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
@@ -26,6 +36,10 @@ export interface DialParts {
   limits: ResolvedClientLimits;
   /** What watches the times. */
   sweep: Sweep;
+  /** What makes the connection one of TLS, if it is to be. */
+  tls: TlsClientOptions | undefined;
+  /** How the server proves its key, if the connection is to be secure. */
+  secure: { identity: () => Promise<Identity>; check: CheckServer } | undefined;
   /** What to ask for: looked up as late as can be. */
   hello: () => Hello;
   /** Another attempt is about to be made. */
@@ -53,6 +67,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "VERSION_UNSUPPORTED",
   "PROTOCOL_ERROR",
   "TAKEN_OVER",
+  "UNTRUSTED_PEER",
   "CLOSED",
 ]);
 
@@ -149,8 +164,8 @@ export class Dialler {
 
 async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialled> {
   const { endpoint, limits, sweep, hello } = parts;
-  const conn = await open(endpoint, signal);
-  const wire = new Wire(new SocketTransport(conn), {
+  const conn = await withTls(parts, await open(endpoint, signal), signal);
+  const wire = new Wire(await secured(parts, conn, signal), {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
     sweep,
@@ -173,6 +188,45 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
       : { code: "CLOSED", message: "called off" };
     if (code === "CONNECTION_LOST") wire.abort();
     else await wire.end(encodeClose({ code, reason }));
+    throw error;
+  }
+}
+
+async function withTls(
+  { endpoint, tls }: DialParts,
+  conn: Deno.Conn,
+  signal: AbortSignal,
+): Promise<Deno.Conn> {
+  if (!tls) return conn;
+  const hostname = tls.hostname ?? ("host" in endpoint ? endpoint.host : undefined);
+  try {
+    return await startTls(conn, { ...tls, hostname }, signal);
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    const why = sanitize(String(cause));
+    // The platform has one class for all that can be wrong; only its text says what it was.
+    if (/certificate/i.test(why)) {
+      const message = `the server's certificate is not trusted: ${why}`;
+      throw new CryptoError("UNTRUSTED_PEER", message, { cause });
+    }
+    throw new ConnectionError("CONNECTION_LOST", `TLS could not be agreed on: ${why}`, { cause });
+  }
+}
+
+/** What the rest goes through. */
+async function secured(
+  { secure }: DialParts,
+  conn: Deno.Conn,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const transport = new SocketTransport(conn);
+  if (!secure) return transport;
+  try {
+    const { identity, check } = secure;
+    const securing = identity().then((identity) => connectSecurely(transport, identity, check));
+    return (await abortable(securing, signal)).transport;
+  } catch (error) {
+    transport.close();
     throw error;
   }
 }

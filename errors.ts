@@ -36,6 +36,12 @@ export const ERROR_CODES = {
     "HANDSHAKE_TIMEOUT",
     "REFUSED",
     "SERVER_FULL",
+    "SECURE_REQUIRED",
+    "SECURE_UNSUPPORTED",
+  ],
+  CryptoError: [
+    "DECRYPT_FAILED",
+    "UNTRUSTED_PEER",
   ],
   RequestError: [
     "REQUEST_TIMEOUT",
@@ -52,6 +58,8 @@ export type ConnectionErrorCode = typeof ERROR_CODES.ConnectionError[number];
 export type ProtocolErrorCode = typeof ERROR_CODES.ProtocolError[number];
 /** A code of a {@linkcode HandshakeError}. */
 export type HandshakeErrorCode = typeof ERROR_CODES.HandshakeError[number];
+/** A code of a {@linkcode CryptoError}. */
+export type CryptoErrorCode = typeof ERROR_CODES.CryptoError[number];
 /** A code of a {@linkcode RequestError}. */
 export type RequestErrorCode = typeof ERROR_CODES.RequestError[number];
 
@@ -60,6 +68,7 @@ export type ErrorCode =
   | ConnectionErrorCode
   | ProtocolErrorCode
   | HandshakeErrorCode
+  | CryptoErrorCode
   | RequestErrorCode;
 
 /**
@@ -138,6 +147,22 @@ export class HandshakeError extends PnetworkError {
   constructor(code: HandshakeErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }
+}
+
+/** A key is not the one that was expected, or does not open what it should. There is never more detail. */
+export class CryptoError extends PnetworkError {
+  /** What went wrong. */
+  declare readonly code: CryptoErrorCode;
+
+  /** See {@linkcode PnetworkError}. */
+  constructor(code: CryptoErrorCode, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+  }
+}
+
+/** The one error of whatever cannot be opened: why it cannot would help whoever has forged it. */
+export function decryptFailed(): CryptoError {
+  return new CryptoError("DECRYPT_FAILED", "the packet cannot be opened");
 }
 
 /** What can be said of a {@linkcode RequestError} besides its code. */

@@ -34,6 +34,8 @@ export interface Handshake {
   auth: unknown;
   /** Where it comes from, for people and logs. */
   address: string;
+  /** What the client's key is known by, which it has proved to hold; only on a secure connection. */
+  fingerprint?: string;
   /** Aborted when the handshake fails after all: its time is over, there is no room, … */
   signal: AbortSignal;
 }
@@ -107,6 +109,9 @@ export function encodeHello({ auth, limits, wantsSession, resume }: Hello): stri
 export async function readHello(wire: Wire): Promise<Hello | undefined> {
   const packet = await readPacket(wire);
   if (!packet) return undefined;
+  if (packet.action === "@secure") {
+    throw new HandshakeError("SECURE_UNSUPPORTED", "this server takes no secure connections");
+  }
   if (packet.action !== "@handshake") {
     throw new ProtocolError("UNEXPECTED_PACKET", "the first packet must be a @handshake");
   }

@@ -45,6 +45,8 @@ export interface IntakeParts {
   acknowledged: () => void;
   /** The peer asks this side to start nothing new. `false` if that means nothing here. */
   goAway: (retryAfterMs: number) => boolean;
+  /** This side's public key for sealed packets. */
+  publicKey: () => string | undefined;
   /** The peer has said goodbye. */
   closed: (info: CloseInfo) => void;
 }
@@ -141,7 +143,8 @@ export class Intake {
     else settler.resolve(packet.data);
   }
 
-  #control({ action, data }: ReceivedPacket): void {
+  #control(packet: ReceivedPacket): void {
+    const { action, data } = packet;
     const { session, connection, sendControl, goAway, closed } = this.#parts;
     switch (action) {
       case "@ping":
@@ -154,6 +157,9 @@ export class Intake {
         else if (data !== null) this.#ignored++;
         return;
       }
+      case "@public-key":
+        this.#tellPublicKey(packet);
+        return;
       case "@ack":
         // All that it says was taken in already.
         return;
@@ -176,6 +182,13 @@ export class Intake {
         // A newer peer's: it must be able to live without an answer.
         this.#ignored++;
     }
+  }
+
+  #tellPublicKey(packet: ReceivedPacket): void {
+    const { session, replies, publicKey } = this.#parts;
+    const { id } = packet;
+    if (id === undefined || !session.beginAnswer(id, packet)) this.#ignored++;
+    else replies.reply(packet, { publicKey: publicKey() ?? null });
   }
 
   #accept(packet: ReceivedPacket, bytes: number, arrivals: Arrivals | undefined): void {

@@ -29,6 +29,7 @@ export {
   Bind,
   type BindFor,
   type BindOf,
+  type BindOptions,
   type ReturnFor,
   type Schema,
   type SchemaIssue,
@@ -47,6 +48,7 @@ export type {
   ClientState,
   ConnectOptions,
   RetryInfo,
+  SecureClientOptions,
   SessionLoss,
 } from "./client_options.ts";
 export {
@@ -79,8 +81,20 @@ export type {
   Untyped,
 } from "./contract.ts";
 export {
+  createEncryptKeys,
+  type DecryptOptions,
+  decryptPacket,
+  EncryptKeys,
+  type EncryptKeysOptions,
+  encryptPacket,
+  keyFingerprint,
+  type SealedData,
+} from "./crypto.ts";
+export {
   ConnectionError,
   type ConnectionErrorCode,
+  CryptoError,
+  type CryptoErrorCode,
   ERROR_CODES,
   type ErrorCode,
   HandshakeError,
@@ -94,6 +108,7 @@ export {
   type RequestErrorOptions,
 } from "./errors.ts";
 export { type Handshake, type LossReason, PROTOCOL_VERSION } from "./handshake.ts";
+export { createIdentity, Identity } from "./identity.ts";
 export {
   type ClientLimits,
   type ConnectionLimits,
@@ -112,6 +127,6 @@ export {
 } from "./packet.ts";
 export { sanitize } from "./sanitize.ts";
 export { type Group, Server, type ServerOptions, type StartOptions } from "./server.ts";
-export type { StreamPair } from "./transport.ts";
+export type { StreamPair, TlsClientOptions, TlsServerOptions } from "./transport.ts";
 export type { VolatilePolicy } from "./volatile_queue.ts";
 export type { LostPacket, Undelivered } from "./window.ts";

@@ -484,6 +484,42 @@ export function checkSendOptions(options: SendOptions): SendOptions {
   return options;
 }
 
+/** What may be said of the ways to keep others out. */
+interface Protection<Tls> {
+  path?: string;
+  secure?: unknown;
+  tls?: Tls;
+}
+
+/** Checks what is said of TLS, and that it goes with the rest. Returns a copy. */
+export function checkTls<Tls extends object>(
+  role: "server" | "client",
+  { path, secure, tls }: Protection<Tls>,
+): Tls | undefined {
+  if (tls === undefined) return undefined;
+  checkOptions(tls);
+  if (secure !== undefined || path !== undefined) {
+    throw new TypeError("tls goes without secure, and without path");
+  }
+  const { cert, key, caCerts, hostname } = tls as Record<string, unknown>;
+  const texts = role === "server" ? { cert, key } : hostname === undefined ? {} : { hostname };
+  for (const [name, value] of Object.entries(texts)) {
+    if (typeof value !== "string") {
+      throw new TypeError(`tls.${name} must be a string, got ${typeof value}`);
+    }
+  }
+  // One that is none would be passed over in silence, and nobody trusted.
+  const isList = Array.isArray(caCerts) && caCerts.every(isCertificate);
+  if (caCerts !== undefined && !isList) {
+    throw new TypeError("tls.caCerts must be a list of certificates, as PEM");
+  }
+  return { ...tls, ...isList && { caCerts: [...caCerts] } };
+}
+
+function isCertificate(value: unknown): boolean {
+  return typeof value === "string" && value.includes("-----BEGIN CERTIFICATE-----");
+}
+
 /** Checks that options are an object. */
 export function checkOptions(options: unknown): void {
   if (options === null || typeof options !== "object") {

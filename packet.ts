@@ -8,6 +8,8 @@ import { Buffer } from "node:buffer";
 import {
   ConnectionError,
   type ConnectionErrorCode,
+  CryptoError,
+  type CryptoErrorCode,
   ERROR_CODES,
   HandshakeError,
   type HandshakeErrorCode,
@@ -210,11 +212,7 @@ export type RawFields = Readonly<Record<string, unknown>>;
  * @throws {ProtocolError} `BAD_JSON`, `TOO_DEEP`, `BAD_PACKET`: no line after this one can be trusted.
  */
 export function parseLine(line: string, options: DecodeOptions = {}): RawFields {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
-  if (maxDepth !== false && line.length > UNSCANNED_LENGTH && isDeeperThan(line, maxDepth)) {
-    throw new ProtocolError("TOO_DEEP", `the packet nests deeper than ${maxDepth} levels`);
-  }
-  const value = parse(line);
+  const value = parseJson(line, options);
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw new ProtocolError("BAD_PACKET", "a packet must be a JSON object");
   }
@@ -241,7 +239,16 @@ export function encodeHead(packet: OutgoingPacket): string {
   }
   checkActionName(packet.action);
   const data = "data" in packet ? packet.data : null;
-  return `{"action":${JSON.stringify(packet.action)},"data":${stringifyData(data)}`;
+  return encodeAnyHead(packet.action, data);
+}
+
+/**
+ * Like {@linkcode encodeHead}, also for the protocol's own names.
+ *
+ * @throws {TypeError} If `data` cannot be sent.
+ */
+export function encodeAnyHead(action: string, data: unknown): string {
+  return `{"action":${JSON.stringify(action)},"data":${stringifyData(data)}`;
 }
 
 /**
@@ -308,6 +315,7 @@ export function errorFromData({ code, message }: ErrorData): PnetworkError {
   if (codes.HandshakeError.includes(code)) {
     return new HandshakeError(code as HandshakeErrorCode, text);
   }
+  if (codes.CryptoError.includes(code)) return new CryptoError(code as CryptoErrorCode, text);
   if (codes.RequestError.includes(code)) {
     return new RequestError(code as RequestErrorCode, text, { remote: true });
   }
@@ -401,7 +409,16 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-function parse(text: string): unknown {
+/**
+ * What a text from the other side says.
+ *
+ * @throws {ProtocolError} `TOO_DEEP`, `BAD_JSON`.
+ */
+export function parseJson(text: string, options: DecodeOptions = {}): unknown {
+  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  if (maxDepth !== false && text.length > UNSCANNED_LENGTH && isDeeperThan(text, maxDepth)) {
+    throw new ProtocolError("TOO_DEEP", `the packet nests deeper than ${maxDepth} levels`);
+  }
   try {
     return JSON.parse(text);
   } catch {

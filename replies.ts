@@ -5,8 +5,8 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { type PnetworkError, RequestError } from "./errors.ts";
-import { encodeErrorHead, encodeHead, type ErrorData, type ReceivedPacket } from "./packet.ts";
+import { CryptoError, decryptFailed, type PnetworkError, RequestError } from "./errors.ts";
+import { encodeAnyHead, encodeErrorHead, type ErrorData, type ReceivedPacket } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Session } from "./session.ts";
 
@@ -16,7 +16,12 @@ const log = getLogger(["pnetwork", "connection"]);
 export type SendReply = (head: string, replyTo: number) => PnetworkError | undefined;
 
 /** What a handler may say to the other side; whatever else it throws stays here. */
-const SAYABLE: ReadonlySet<string> = new Set(["NO_ACTION", "INVALID_DATA", "ACTION_FAILED"]);
+const SAYABLE: ReadonlySet<string> = new Set([
+  "NO_ACTION",
+  "INVALID_DATA",
+  "ACTION_FAILED",
+  "OVERLOADED",
+]);
 
 /** The replies that are owed to one peer. */
 export class Replies {
@@ -41,7 +46,7 @@ export class Replies {
     if (id === undefined || !this.#session.endAnswer(id, packet)) return false;
     let error: PnetworkError | undefined;
     try {
-      error = this.#send(encodeHead({ action, data }), id);
+      error = this.#send(encodeAnyHead(action, data), id);
     } catch (cause) {
       log.error("{id}: the reply to {action} cannot be sent: {cause}", {
         id: this.#id(),
@@ -66,9 +71,8 @@ export class Replies {
 
   /** Answers for a handler that threw, or that there is none of. `false` if no reply was asked for. */
   fail(packet: ReceivedPacket, error: unknown): boolean {
-    if (error instanceof RequestError && !error.remote && SAYABLE.has(error.code)) {
-      return this.refuse(packet, { code: error.code, message: error.message });
-    }
+    const sayable = toSayable(error);
+    if (sayable) return this.refuse(packet, { code: sayable.code, message: sayable.message });
     log.error("{id}: the handler of {action} failed: {error}", {
       id: this.#id(),
       action: sanitize(packet.action),
@@ -76,4 +80,10 @@ export class Replies {
     });
     return this.refuse(packet, { code: "ACTION_FAILED", message: "the action failed" });
   }
+}
+
+function toSayable(error: unknown): PnetworkError | undefined {
+  if (error instanceof RequestError && !error.remote && SAYABLE.has(error.code)) return error;
+  // Whoever has found that out may have said more of it than is good.
+  if (error instanceof CryptoError && error.code === "DECRYPT_FAILED") return decryptFailed();
 }

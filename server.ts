@@ -6,7 +6,8 @@
 
 import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
-import { type ActionInfo, ActionTable, type BindFor } from "./actions.ts";
+import { type ActionInfo, ActionTable, type BindFor, type BindOptions } from "./actions.ts";
+import { addressKey } from "./addresses.ts";
 import { Admission, type AdmissionParts, type Newcomer, type Verdict } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import {
@@ -33,15 +34,25 @@ import type {
   PacketTo,
   Untyped,
 } from "./contract.ts";
+import {
+  type DecryptOptions,
+  type EncryptKeys,
+  type EncryptKeysOptions,
+  encryptPacket,
+  type SealedData,
+} from "./crypto.ts";
 import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
 import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
+import { checkIdentity, type Identity } from "./identity.ts";
+import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
 import {
   checkCloseOptions,
   checkFunctions,
   checkOptions,
   checkSignal,
+  checkTls,
   type ConnectionLimits,
   type Endpoint,
   type ResolvedEndpoint,
@@ -50,18 +61,32 @@ import {
   resolveServerLimits,
   type ServerLimits,
 } from "./options.ts";
-import { createPacket, describe, type Packet } from "./packet.ts";
+import { createPacket, describe, type OutgoingPacket, type Packet } from "./packet.ts";
 import { loseSession, Registry } from "./registry.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
-import { endpointText, listen } from "./transport.ts";
+import { endpointText, listen, type TlsServerOptions } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "server"]);
 
 /** What a {@linkcode Server} may be told. */
 export interface ServerOptions<C extends Contract = Untyped>
   extends Endpoint, ServerLimits, ConnectionLimits {
+  /**
+   * The server's key: it takes secure connections then, and no others.
+   *
+   * @default {undefined}
+   */
+  secure?: Identity;
+  /**
+   * The certificate of a server that speaks TLS, and its key.
+   *
+   * @default {undefined}
+   */
+  tls?: TlsServerOptions;
+  /** Keys for sealed packets; `createEncryptKeys()` makes some later. */
+  encryptKeys?: EncryptKeys;
   /**
    * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
    * client is refused. It is asked again whenever a client comes back to its session: `held` is then the
@@ -143,6 +168,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #limits: ResolvedServerLimits;
   readonly #options: ServerOptions<C>;
   readonly #actions = new ActionTable();
+  readonly #keys: KeyHolder;
+  #tls: TlsServerOptions | undefined;
   readonly #groups: Groups<Connection<C>>;
   readonly #sweep = new Sweep();
   readonly #changes = new Changes();
@@ -154,7 +181,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   #state: "idle" | "listening" | "closing" | "closed" = "idle";
   #listener: Deno.Listener | undefined;
+  #isListening = false;
   #accepting: Promise<void> = Promise.resolve();
+  /** Certificates are replaced one after the other. */
+  #replacing: Promise<void> = Promise.resolve();
   /** How many connections have ended whose sockets have not been closed yet. */
   #ending = 0;
 
@@ -176,14 +206,17 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       "onDisconnect",
     ]);
     this.#options = { ...options };
+    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
+    this.#tls = checkTls("server", options);
     this.#groups = new Groups(this.#limits);
     this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
     this.#registry = new Registry(this.#limits, this.#sweep);
     this.#admission = new Admission({
       limits: this.#limits,
       sweep: this.#sweep,
+      identity: checkIdentity("secure", options.secure),
       authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
-      find: ({ resume }) => this.#find(resume) as Connection | undefined,
+      find: ({ resume }, fingerprint) => this.#find(resume, fingerprint) as Connection | undefined,
       register: (newcomer) => this.#admit(newcomer),
     });
   }
@@ -258,13 +291,16 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @param name The action's name; must not start with `@`.
    * @param bind A {@linkcode Bind}, or a function `(data, packet, connection)`.
-   * @throws {TypeError} If the name cannot be an action's, or `bind` is neither.
+   * @param options Whether its packets must be sealed.
+   * @throws {TypeError} If the name cannot be an action's, `bind` is neither, or sealed packets are to be
+   * opened and there are no keys.
    */
   bindAction<Name extends NameOf<ActionsOf<C, "server">>>(
     name: Name,
     bind: BindFor<ActionsOf<C, "server">, Name, C>,
+    options: BindOptions = {},
   ): this {
-    this.#actions.bind(name, bind);
+    this.#actions.bind(name, bind, this.#keys.opener(options));
     return this;
   }
 
@@ -276,6 +312,33 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   bindFallback(bind: BindFor<Untyped["server"], string, C>): this {
     this.#actions.bindFallback(bind);
     return this;
+  }
+
+  /** This side's keys for sealed packets, once there are any. */
+  get encryptKeys(): EncryptKeys | undefined {
+    return this.#keys.keys;
+  }
+
+  /** Makes keys for sealed packets, and holds them. See the function of this name. */
+  createEncryptKeys(options: EncryptKeysOptions = {}): Promise<EncryptKeys> {
+    return this.#keys.create(options);
+  }
+
+  /** Seals a packet for the holder of a key. See the function of this name. */
+  encryptPacket<Name extends string>(
+    packet: OutgoingPacket<unknown, Name>,
+    publicKey: string,
+  ): Promise<Packet<SealedData, Name>> {
+    return encryptPacket(packet, publicKey);
+  }
+
+  /**
+   * Opens a packet that was sealed for this side. See the function of this name.
+   *
+   * @throws {TypeError} If there are no keys.
+   */
+  decryptPacket(packet: OutgoingPacket, options: DecryptOptions = {}): Promise<Packet> {
+    return this.#keys.decrypt(packet, options);
   }
 
   /**
@@ -319,9 +382,36 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       this.#state = "idle";
       throw signal.reason;
     }
-    this.#listener = listener;
+    this.#listenOn(listener);
     log.info("listening on {address}", { address: this.address });
-    this.#accepting = this.#admission.acceptAll(listener);
+    if (this.#isOpenToOthers(listener.addr)) {
+      log.warn("{address} is not only of this machine, and nothing is encrypted there", {
+        address: this.address,
+      });
+    }
+  }
+
+  /**
+   * Shows another certificate from now on. Connections that there are go on as they are; for an instant
+   * new ones are refused, and come again.
+   *
+   * @throws {TypeError} If the server does not listen with TLS, or an option has the wrong type.
+   * @throws What the platform throws, if this is no certificate, or not of this key: then nothing has changed.
+   * @throws {ConnectionError} `LISTEN_FAILED`, if the port was taken in that instant: then nobody can come in
+   * until this has succeeded. `CLOSED` (by `close()`).
+   */
+  async replaceCertificate(tls: TlsServerOptions): Promise<void> {
+    checkOptions(tls);
+    const next = checkTls("server", { tls })!;
+    if (!this.#tls || !this.#listener || this.#state !== "listening") {
+      throw new TypeError("Only a server that listens with TLS has a certificate to replace");
+    }
+    // If anything is wrong with it, this is where it shows.
+    (await listen({ host: this.host, port: 0 }, next)).close();
+    const replacing = this.#replacing.then(() => this.#listenAgain(next));
+    // Whoever asked for it is told.
+    this.#replacing = replacing.catch(() => {});
+    await replacing;
   }
 
   /**
@@ -382,7 +472,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       checkCloseOptions(options);
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
-    this.#listener?.close();
+    this.#stopListening();
     this.#admission.close(new ConnectionError("GOING_AWAY", reason));
     const spreadMs = Math.min(MAX_SPREAD_MS, this.clients.size * SPREAD_MS_PER_CLIENT);
     const goodbyes = [...this.clients.values()].map((connection) => {
@@ -390,7 +480,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       conversation.askToGo(Math.round(Math.random() * spreadMs));
       return conversation.close({ code: "GOING_AWAY", reason }, drainTimeoutMs);
     });
-    await Promise.all([...goodbyes, this.#accepting, this.#admission.ended()]);
+    await Promise.all([...goodbyes, this.#replacing, this.#accepting, this.#admission.ended()]);
+    this.#keys.end();
     await this.#changes.until(() => this.#ending === 0);
     this.#state = "closed";
     this.#closed.resolve();
@@ -418,14 +509,46 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   async #listen(): Promise<Deno.Listener> {
     try {
-      return await listen(this.#endpoint);
+      return await listen(this.#endpoint, this.#tls);
     } catch (cause) {
       if (!this.#isClosing()) this.#state = "idle";
-      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
-      const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
-      const where = endpointText(this.#endpoint);
-      throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
+      throw listenError(this.#endpoint, cause);
     }
+  }
+
+  /** On the same port, with another certificate. */
+  async #listenAgain(tls: TlsServerOptions): Promise<void> {
+    const endpoint = { host: this.host, port: this.port };
+    this.#admission.pause();
+    this.#stopListening();
+    // The port is free when the last accept has let go of it.
+    await this.#accepting;
+    if (this.#isClosing()) throw new ConnectionError("CLOSED", "the server was closed");
+    const listener = await listen(endpoint, tls).catch((cause) => {
+      throw listenError(endpoint, cause);
+    });
+    this.#tls = tls;
+    // It may have been closed in that very turn.
+    if (this.#isClosing()) listener.close();
+    else this.#listenOn(listener);
+  }
+
+  #listenOn(listener: Deno.Listener): void {
+    this.#listener = listener;
+    this.#isListening = true;
+    this.#accepting = this.#admission.acceptAll(listener);
+  }
+
+  #stopListening(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    this.#listener!.close();
+  }
+
+  /** Whether others than this machine can come in, and read what is said. */
+  #isOpenToOthers(addr: Deno.Addr): boolean {
+    const isProtected = this.#options.secure !== undefined || this.#tls !== undefined;
+    return !isProtected && addressKey(addr, true) !== undefined;
   }
 
   #isClosing(): boolean {
@@ -433,18 +556,19 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /** The connection whose session this is, while it can go on. */
-  #find(resume: Resume | undefined): Connection<C> | undefined {
+  #find(resume: Resume | undefined, fingerprint?: string): Connection<C> | undefined {
     if (resume?.epoch !== this.#epoch) return undefined;
     const connection = this.clients.get(resume.token);
-    const canGoOn = connection?.hasSession && connection.state !== "draining";
-    return canGoOn ? connection : undefined;
+    if (!connection?.hasSession || connection.state === "draining") return undefined;
+    // A token alone is not enough where its owner has a key.
+    return connection.fingerprint === fingerprint ? connection : undefined;
   }
 
   /** Lets a client go on with its session, or begin one. All in one turn: nothing comes in between. */
   #admit(newcomer: Newcomer): void {
     const { resume } = newcomer.hello;
     if (!resume) return this.#register(newcomer);
-    const connection = this.#find(resume);
+    const connection = this.#find(resume, newcomer.fingerprint);
     if (!connection) {
       return this.#register(newcomer, resume.epoch === this.#epoch ? "expired" : "restarted");
     }
@@ -470,7 +594,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     this.#tell("onResume", connection);
   }
 
-  #register({ hello, wire, from, attached }: Newcomer, reason?: LossReason): void {
+  #register(newcomer: Newcomer, reason?: LossReason): void {
+    const { hello, wire, from, fingerprint, attached } = newcomer;
     this.#registry.checkRoom(from);
     const id = generateId();
     const token = crypto.randomUUID();
@@ -483,12 +608,14 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       token,
       wire,
       attached,
+      fingerprint,
       hasSession,
       limits,
       sweep: this.#sweep,
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,
+      publicKey: () => this.encryptKeys?.publicKey,
       groups: this.#groups as unknown as Groups<Connection>,
       onDetach: (info) => this.#detached(connection, info),
       onEnd: (info) => this.#disconnected(connection, info),
@@ -555,4 +682,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
     }
   }
+}
+
+function listenError(endpoint: ResolvedEndpoint, cause: unknown): unknown {
+  if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) return cause;
+  const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
+  const where = endpointText(endpoint);
+  return new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
 }

@@ -18,11 +18,21 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes one. Returns how many milliseconds to wait first. */
-  take(now: number): number {
+  /**
+   * Takes one. Returns how many milliseconds to wait first; where that is more than `maxWaitMs`, it has taken
+   * none.
+   */
+  take(now: number, maxWaitMs: number = Infinity): number {
+    this.#refill(now);
+    const left = this.#tokens - 1;
+    const waitMs = left >= 0 ? 0 : -left / this.#perMs;
+    if (waitMs <= maxWaitMs) this.#tokens = left;
+    return waitMs;
+  }
+
+  #refill(now: number): void {
     const passed = Math.max(0, now - this.#at);
-    this.#tokens = Math.min(this.#capacity, this.#tokens + passed * this.#perMs) - 1;
+    this.#tokens = Math.min(this.#capacity, this.#tokens + passed * this.#perMs);
     this.#at = now;
-    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
   }
 }

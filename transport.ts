@@ -12,7 +12,12 @@ import { sanitize } from "./sanitize.ts";
 export interface Transport {
   /** Where the other side is, for people. */
   readonly address: string;
-  /** The next bytes, `null` at their end. They are valid until the next call. */
+  /** How many bytes have come that are of no use until more do. */
+  readonly partialBytes?: number;
+  /**
+   * The next bytes, `null` at their end; none, if what came is of no use yet. They are valid until the
+   * next call.
+   */
   read(): Promise<Uint8Array | null>;
   /** Writes some of these bytes. Resolves to how many. From then on they are the caller's again. */
   write(bytes: Uint8Array): Promise<number>;
@@ -20,6 +25,31 @@ export interface Transport {
   closeWrite(): Promise<void>;
   /** Ends everything at once, a pending read or write included. Calling it again does nothing. */
   close(): void;
+}
+
+/** What a server shows of itself with TLS: PEM texts. */
+export interface TlsServerOptions {
+  /** Its certificate, followed by those that vouch for it. */
+  cert: string;
+  /** The certificate's private key (PKCS #8, PKCS #1 or SEC1). */
+  key: string;
+}
+
+/** How a client knows a server with TLS. */
+export interface TlsClientOptions {
+  /**
+   * Certificates of authorities (PEM) that are trusted besides the system's. A self-signed certificate may
+   * stand here itself, if it says that it is no authority (`CA:FALSE`).
+   *
+   * @default {[]}
+   */
+  caCerts?: string[];
+  /**
+   * The name that the server's certificate must hold.
+   *
+   * @default {host}
+   */
+  hostname?: string;
 }
 
 /** A readable and a writable stream of bytes that belong together. */
@@ -44,10 +74,12 @@ export class SocketTransport implements Transport {
   // Idle connections must be cheap and busy ones fast: the buffer follows what is read.
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(MIN_READ_BYTES);
   #smallReads = 0;
+  #isReady: boolean;
   #closed = false;
 
   constructor(conn: Deno.Conn) {
     this.#conn = conn;
+    this.#isReady = !("handshake" in conn);
     this.address = addressText(conn.remoteAddr, conn.localAddr);
     if ("setNoDelay" in conn) {
       const tcp = conn as Deno.TcpConn;
@@ -55,6 +87,18 @@ export class SocketTransport implements Transport {
       tcp.setNoDelay(true);
       tcp.setKeepAlive(true);
     }
+  }
+
+  /** Whether something can be said: with TLS, when it has been agreed on. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Resolves when TLS has been agreed on, if this is such a socket. */
+  async handshake(): Promise<void> {
+    if (this.#isReady) return;
+    await (this.#conn as Deno.TlsConn).handshake();
+    this.#isReady = true;
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -170,15 +214,39 @@ export async function connect(
   }
 }
 
+/** Encrypts a connection of a client, and makes sure of the server. Closes it when that fails. */
+export async function startTls(
+  conn: Deno.Conn,
+  { caCerts = [], hostname }: TlsClientOptions,
+  signal: AbortSignal,
+): Promise<Deno.Conn> {
+  const tcp = conn as Deno.TcpConn;
+  // What comes of it does not offer this any more.
+  tcp.setNoDelay(true);
+  tcp.setKeepAlive(true);
+  const tls = await Deno.startTls(tcp, { caCerts, hostname });
+  try {
+    await abortable(tls.handshake(), signal);
+    return tls;
+  } catch (error) {
+    tls.close();
+    throw error;
+  }
+}
+
 /**
  * Listens on an endpoint. The file of a Unix socket that nobody listens on any more is replaced.
  *
  * @throws What the platform throws.
  */
-export async function listen(endpoint: ResolvedEndpoint): Promise<Deno.Listener> {
+export async function listen(
+  endpoint: ResolvedEndpoint,
+  tls?: TlsServerOptions,
+): Promise<Deno.Listener> {
   requireDeno();
   if (!("path" in endpoint)) {
-    return Deno.listen({ hostname: endpoint.host, port: endpoint.port });
+    const { host: hostname, port } = endpoint;
+    return tls ? Deno.listenTls({ hostname, port, ...tls }) : Deno.listen({ hostname, port });
   }
   const { path } = endpoint;
   try {

@@ -45,3 +45,14 @@ Deno.test("a clock that is set back gives nothing away and takes nothing away", 
   assertEquals(bucket.take(4_000), 100);
   assertLess(bucket.take(4_100), 100.001);
 });
+
+Deno.test("what would have to wait for too long takes nothing", () => {
+  const bucket = new TokenBucket(10, 0);
+  takeAt(bucket, 0, 10);
+  assertEquals(bucket.take(0, 0), 100);
+  assertEquals(bucket.take(0, 99), 100);
+  assertEquals(bucket.take(0, 100), 100);
+  assertEquals(bucket.take(0, 100), 200);
+  assertEquals(bucket.take(100, 99), 100);
+  assertEquals(bucket.take(200, 0), 0);
+});
