@@ -235,7 +235,7 @@ export class Conversation {
   get loops(): LoopInfo[] {
     const isDetached = this.#state === "detached";
     const { read, write } = isDetached
-      ? { read: "the client to come back", write: "the client to come back" }
+      ? { read: "another socket", write: "another socket" }
       : this.#wire.waitsFor;
     const { inFlight, length, mode } = this.inbox;
     const handling = mode === "waiting"

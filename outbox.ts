@@ -97,8 +97,7 @@ export class Outbox {
     this.#isOnHold = false;
     for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
     // What makes room may wait for the reply to a request that was held.
-    const isAsking = ({ state, stamp }: Waiting) => state === "waiting" && stamp.id !== undefined;
-    this.admit({ isForced: [...this.#waiting].some(isAsking) });
+    this.admit({ isForced: [...this.#waiting].some(({ stamp }) => stamp.id !== undefined) });
   }
 
   /** The wire has ended. @param offered How many of its bytes may reach the other side. */

@@ -139,6 +139,8 @@ export interface Group<C extends Contract = Untyped> {
   ): Promise<Map<string, BroadcastOutcome>>;
 }
 
+/** How long a broadcast waits for replies where requests wait for ever. */
+const BROADCAST_TIMEOUT_MS = 30_000;
 /** Clients that are asked to go come back spread over so much time for each, … */
 const SPREAD_MS_PER_CLIENT = 5;
 /** … and over so much in all. */
@@ -433,7 +435,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     packet: PacketTo<ActionsOf<C, "client">>,
     options: AnyBroadcastOptions = {},
   ): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
-    return broadcastTo(this.clients.values(), packet, options);
+    return this.#broadcast(this.clients.values(), packet, options);
   }
 
   /** The connections that joined this group. */
@@ -445,7 +447,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     const broadcast = (
       packet: PacketTo<ActionsOf<C, "client">>,
       options: AnyBroadcastOptions = {},
-    ) => broadcastTo(members(), packet, options);
+    ) => this.#broadcast(members(), packet, options);
     return {
       name,
       get members() {
@@ -545,6 +547,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     const conversation = conversationOf(connection);
     if (conversation.canResume(resume.ack)) return this.#resume(connection, newcomer, resume);
+    // What cannot be replaced is not given up. One that has a wire makes room itself.
+    if (connection.state === "detached") this.#registry.checkRoom(newcomer.from);
     loseSession(connection, "what the client has not received is no longer kept");
     this.#register(newcomer, "overflow");
   }
@@ -629,6 +633,16 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
+  #broadcast(
+    connections: Iterable<Connection<C>>,
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: AnyBroadcastOptions,
+  ): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
+    if (!asksForReplies(options)) return broadcast(connections, packet, options);
+    const { timeoutMs = this.#limits.requestTimeoutMs || BROADCAST_TIMEOUT_MS } = options;
+    return broadcastRequest(connections, packet, { ...options, timeoutMs });
+  }
+
   /** Calls a hook. What it throws is its own affair. */
   async #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
     hook: Hook,
@@ -641,13 +655,4 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
     }
   }
-}
-
-function broadcastTo<C extends Contract>(
-  connections: Iterable<Connection<C>>,
-  packet: PacketTo<ActionsOf<C, "client">>,
-  options: AnyBroadcastOptions,
-): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
-  if (asksForReplies(options)) return broadcastRequest(connections, packet, options);
-  return broadcast(connections, packet, options);
 }

@@ -12,7 +12,7 @@ export const CLIENT_LIMITS = {
   ...LIMITS,
   minRetryMs: 5,
   maxRetryMs: 50,
-  handshakeTimeoutMs: 1_000,
+  handshakeTimeoutMs: 600,
 };
 
 /** So few that senders have to wait for room: of every other client. */

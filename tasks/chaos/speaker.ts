@@ -50,7 +50,7 @@ export class Speaker {
   #sent = 0;
   #volatile = 0;
   #asked = 0;
-  #answered = 0;
+  #settled = 0;
 
   /**
    * @param peer The receiver.
@@ -84,7 +84,7 @@ export class Speaker {
       sent: { count: this.#sent, withdrawn: this.#withdrawn },
       volatile: this.#volatile,
       asked: this.#asked,
-      answered: this.#answered,
+      settled: this.#settled,
       failed: this.#failed,
       deliveredAt: this.#deliveredAt,
     };
@@ -107,9 +107,8 @@ export class Speaker {
     const data = this.#number(extra);
     this.#asked++;
     return this.#watch(async () => {
-      const answer = await this.#peer.request(action, data);
-      if (answer === data.n) this.#answered++;
-      else count(this.#failed, "another answer");
+      const answer = await this.#request(action, data);
+      if (answer !== data.n) count(this.#failed, "another answer");
     });
   }
 
@@ -204,15 +203,21 @@ export class Speaker {
     this.#asked++;
     this.#watch(async () => {
       try {
-        const answer = await this.#peer.request("fail", data);
+        const answer = await this.#request("fail", data);
         // A `for await` cannot answer with an error.
-        if (answer === null) this.#answered++;
-        else count(this.#failed, "no failure");
+        if (answer !== null) count(this.#failed, "no failure");
       } catch (error) {
         if (codeOf(error) !== "ACTION_FAILED") throw error;
-        this.#answered++;
       }
     });
+  }
+
+  async #request(action: string, data: Numbered): Promise<unknown> {
+    try {
+      return await this.#peer.request(action, data);
+    } finally {
+      this.#settled++;
+    }
   }
 
   #number(extra: Partial<Numbered>): Numbered {
