@@ -31,6 +31,7 @@ const TAG_BYTES = 16;
 /** Both sides go on with another key after so many records. */
 const REKEY_RECORDS = 65_536n;
 const LF = 0x0a;
+const NOTHING = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -94,6 +95,8 @@ export class SecureTransport implements Transport {
   readonly #inner: Transport;
   readonly #channel: Channel;
   readonly #received: ByteQueue;
+  /** Nothing that comes after a failure can be trusted. */
+  #hasFailed = false;
 
   /** @param received What was read after the handshake already. */
   constructor(inner: Transport, channel: Channel, received: ByteQueue) {
@@ -103,21 +106,34 @@ export class SecureTransport implements Transport {
     this.#received = received;
   }
 
+  get partialBytes(): number {
+    return this.#received.length;
+  }
+
   async read(): Promise<Uint8Array | null> {
-    for (;;) {
-      const record = this.#takeRecord();
-      if (record) {
-        const { receiving } = this.#channel;
-        const plaintext = await guarded(() => receiving.decrypt(record));
-        if (receiving.nonce % REKEY_RECORDS === 0n) await receiving.rekey();
-        if (plaintext.length > 0) return plaintext;
-        continue;
-      }
+    if (this.#hasFailed) throw failed();
+    try {
+      return await this.#readPlaintext();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+  }
+
+  async #readPlaintext(): Promise<Uint8Array | null> {
+    let record = this.#takeRecord();
+    if (!record) {
       const chunk = await this.#inner.read();
       // A record that is cut off is no record: what is lost with it was never acknowledged.
       if (chunk === null) return null;
       this.#received.push(chunk);
+      record = this.#takeRecord();
+      if (!record) return NOTHING;
     }
+    const { receiving } = this.#channel;
+    const plaintext = await guarded(() => receiving.decrypt(record));
+    if (receiving.nonce % REKEY_RECORDS === 0n) await receiving.rekey();
+    return plaintext;
   }
 
   async write(bytes: Uint8Array): Promise<number> {
@@ -198,13 +214,16 @@ function isOffer(line: string): boolean {
   }
 }
 
-/** What a plain server says to an offer. Nobody has vouched for it. */
+/**
+ * What a plain server says to an offer. Nobody has vouched for it, so it cannot keep a client from coming
+ * again.
+ */
 function readRefusal(line: string): PnetworkError | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
     const { data } = checkPacket(parseLine(line));
     const error = isErrorData(data) ? errorFromData(data) : undefined;
-    if (error instanceof HandshakeError) return error;
+    if (error instanceof HandshakeError && error.code !== "REFUSED") return error;
   } catch {
     // It is neither a message of the handshake nor a refusal.
   }

@@ -12,7 +12,12 @@ import { sanitize } from "./sanitize.ts";
 export interface Transport {
   /** Where the other side is, for people. */
   readonly address: string;
-  /** The next bytes, `null` at their end. They are valid until the next call. */
+  /** How many bytes have come that are of no use until more do. */
+  readonly partialBytes?: number;
+  /**
+   * The next bytes, `null` at their end; none, if what came is of no use yet. They are valid until the
+   * next call.
+   */
   read(): Promise<Uint8Array | null>;
   /** Writes some of these bytes. Resolves to how many. From then on they are the caller's again. */
   write(bytes: Uint8Array): Promise<number>;

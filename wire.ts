@@ -67,6 +67,8 @@ export class Wire implements Sweepable {
   #unwritten = 0;
   #writing = false;
 
+  /** What has come of a line, or of whatever the transport makes lines of. */
+  #partialBytes = 0;
   readonly #partialLine = new Watch();
   readonly #stall = new Watch();
 
@@ -158,7 +160,7 @@ export class Wire implements Sweepable {
       // After a goodbye nothing more is of interest, and end() reads the rest.
       if (chunk === null || this.#state !== "open") return undefined;
       const lines = this.#decoder.decode(chunk);
-      this.#watchPartialLine(lines.length > 0, chunk.length);
+      this.#watchPartialLine(lines.length > 0);
       if (lines.length > 0) return lines;
     }
   }
@@ -263,16 +265,18 @@ export class Wire implements Sweepable {
     }
   }
 
-  #watchPartialLine(isNewLine: boolean, bytes: number): void {
+  #watchPartialLine(isNewLine: boolean): void {
     const { partialLineTimeoutMs } = this.#limits;
     if (partialLineTimeoutMs === false) return;
-    if (this.#decoder.partialBytes === 0) {
+    const before = this.#partialBytes;
+    this.#partialBytes = this.#decoder.partialBytes + (this.#transport.partialBytes ?? 0);
+    if (this.#partialBytes === 0) {
       this.#partialLine.stop();
     } else if (isNewLine || !this.#partialLine.isRunning) {
       this.#partialLine.start(this.#sweep.now(), partialLineTimeoutMs);
       this.#sweep.by(this.#partialLine.deadline);
     } else {
-      this.#partialLine.progress += bytes;
+      this.#partialLine.progress += this.#partialBytes - before;
     }
   }
 

@@ -75,13 +75,13 @@ export interface FaultyProxyOptions {
   onIncident?: (incident: Incident) => void;
   /**
    * Called with bytes that have arrived, before any of them goes through: what a plan is made of may depend
-   * on them.
+   * on them. What it returns, if anything, goes through in their place.
    */
   onBytes?: OnBytes;
 }
 
 /** See {@linkcode FaultyProxyOptions.onBytes}. */
-export type OnBytes = (link: Link, direction: Direction, bytes: Uint8Array) => void;
+export type OnBytes = (link: Link, direction: Direction, bytes: Uint8Array) => Uint8Array | void;
 
 /** A proxy between clients and one server, on 127.0.0.1. */
 export class FaultyProxy implements AsyncDisposable {
@@ -297,7 +297,7 @@ export class Link {
 }
 
 interface PipeEvents {
-  arrived: (bytes: Uint8Array) => void;
+  arrived: (bytes: Uint8Array) => Uint8Array | void;
   silent: () => void;
   cut: (cut: Cut) => void;
 }
@@ -323,9 +323,10 @@ class Pipe {
     this.#events = events;
     source.on("data", (chunk: Uint8Array) => {
       if (this.#isStopped || this.#isKept) return;
-      events.arrived(chunk);
+      const passed = events.arrived(chunk) ?? chunk;
+      if (passed.length === 0) return;
       source.pause();
-      this.#chunk = chunk;
+      this.#chunk = passed;
       this.#wake.resolve();
     });
     source.on("end", () => {

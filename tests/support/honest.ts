@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { Client, type Server } from "../../mod.ts";
+import { Client, type ClientOptions, type Server } from "../../mod.ts";
 import { pause, until, within } from "./wait.ts";
 
 const NOTES_PER_ROUND = 5;
@@ -40,7 +40,7 @@ export class HonestClient implements AsyncDisposable {
   }
 
   /** Connects and begins. */
-  static async join(to: { port: number } | { path: string }): Promise<HonestClient> {
+  static async join(to: ClientOptions): Promise<HonestClient> {
     const client = new Client(to);
     await client.start();
     return new HonestClient(client);

@@ -177,7 +177,12 @@ export async function withServer(
   serveHonestly(server);
   await server.start();
   const to = options.path === undefined ? { port: server.port } : { path: options.path };
-  await using honest = await HonestClient.join(to);
+  const { secure, tls } = options;
+  await using honest = await HonestClient.join({
+    ...to,
+    ...secure && { secure: { pin: secure.fingerprint } },
+    ...tls && { tls: { caCerts: [tls.cert] } },
+  });
   await honest.rounds();
 
   const peers: RawPeer[] = [];
