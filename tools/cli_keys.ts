@@ -4,11 +4,11 @@
  * @module
  */
 
-import { createEncryptKeys, EncryptKeys, keyFingerprint } from "../crypto.ts";
-import { createIdentity, Identity } from "../identity.ts";
-import { MAX_KEY_BYTES } from "./cli_security.ts";
+import { createEncryptKeys } from "../crypto.ts";
+import { createIdentity } from "../identity.ts";
 import { ExitCode } from "./exit.ts";
-import { FileError, readText, shownPath, writeNewSecret } from "./files.ts";
+import { shownPath, writeNewSecret } from "./files.ts";
+import { type Key, readKey } from "./key_files.ts";
 import { Output } from "./output.ts";
 
 /** What each of the commands was told. */
@@ -19,27 +19,14 @@ export interface KeysFlags {
   json?: boolean;
 }
 
-/** `identity` is for secure connections, `rsa` opens sealed packets, and `rsa-public` seals them. */
-type Kind = "identity" | "rsa" | "rsa-public";
-
-/** What may be said of a key. */
-interface Key {
-  kind: Kind;
-  /** What others know it by. */
-  fingerprint: string;
-  /** The public key (SPKI) as PEM; an identity shows no more of itself than its fingerprint. */
-  publicKey?: string;
-}
-
 /** Makes a key, and keeps it in a new file. Resolves to the exit code. */
 export async function makeKeys(path: string, { rsa, json }: KeysFlags): Promise<number> {
   const output = new Output({ json });
   const [{ kind, fingerprint }, pem] = await (rsa ? newRsa() : newIdentity());
   await writeNewSecret(path, pem);
-  const file = shownPath(path);
-  await output.say(`made ${file}: ${kind} ${fingerprint}`, {
+  await output.say(`made ${shownPath(path)}: ${kind} ${fingerprint}`, {
     event: "made",
-    file,
+    file: path,
     kind,
     fingerprint,
   });
@@ -51,7 +38,7 @@ export async function makeKeys(path: string, { rsa, json }: KeysFlags): Promise<
 export async function showKeys(path: string, { json }: KeysFlags): Promise<number> {
   const output = new Output({ json });
   const { kind, fingerprint } = await readKey(path);
-  await output.say(`${kind} ${fingerprint}`, { file: shownPath(path), kind, fingerprint });
+  await output.say(`${kind} ${fingerprint}`, { file: path, kind, fingerprint });
   await output.flush();
   return ExitCode.Done;
 }
@@ -61,7 +48,7 @@ export async function exportKeys(path: string, { json }: KeysFlags): Promise<num
   const output = new Output({ json });
   const { kind, fingerprint, publicKey } = await readKey(path);
   await output.say((publicKey ?? fingerprint).trimEnd(), {
-    file: shownPath(path),
+    file: path,
     kind,
     fingerprint,
     publicKey,
@@ -78,36 +65,4 @@ async function newIdentity(): Promise<[Key, string]> {
 async function newRsa(): Promise<[Key, string]> {
   const keys = await createEncryptKeys();
   return [{ kind: "rsa", fingerprint: keys.fingerprint }, keys.exportPrivateKey() + "\n"];
-}
-
-async function readKey(path: string): Promise<Key> {
-  const pem = await readText(path, { maxBytes: MAX_KEY_BYTES });
-  const readers: ((pem: string) => Promise<Key>)[] = [asIdentity, asRsa, asRsaPublic];
-  for (const read of readers) {
-    try {
-      return await read(pem);
-    } catch (error) {
-      // It is a key, of too few bits or too many.
-      if (error instanceof RangeError) throw new FileError(`${shownPath(path)}: ${error.message}`);
-    }
-  }
-  throw new FileError(
-    `${shownPath(path)} holds no key: a private one of X25519 or RSA (PKCS #8), ` +
-      "or a public one of RSA (SPKI), as PEM",
-  );
-}
-
-async function asIdentity(pem: string): Promise<Key> {
-  const { fingerprint } = await Identity.import(pem);
-  return { kind: "identity", fingerprint };
-}
-
-async function asRsa(pem: string): Promise<Key> {
-  const { fingerprint, publicKey } = await EncryptKeys.import(pem.trim());
-  return { kind: "rsa", fingerprint, publicKey };
-}
-
-async function asRsaPublic(pem: string): Promise<Key> {
-  const publicKey = pem.trim();
-  return { kind: "rsa-public", fingerprint: await keyFingerprint(publicKey), publicKey };
 }

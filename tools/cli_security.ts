@@ -4,22 +4,15 @@
  * @module
  */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
 import type { ClientOptions } from "../client_options.ts";
-import { createIdentity, Identity, isFingerprint } from "../identity.ts";
+import { type Identity, isFingerprint } from "../identity.ts";
 import { resolveEndpoint } from "../options.ts";
 import type { ServerOptions } from "../server.ts";
 import { UsageError } from "./exit.ts";
-import {
-  FileError,
-  isOpenToOthers,
-  ownFile,
-  readOrMakeSecret,
-  readText,
-  shownPath,
-} from "./files.ts";
+import { isOpenToOthers, ownFile, shownPath } from "./files.ts";
 import { askerAtTerminal, HostCheck } from "./host_check.ts";
+import { readCertificates, readIdentity, readOrMakeIdentity, readPair } from "./key_files.ts";
 import { KnownHosts, placeOf } from "./known_hosts.ts";
 import type { Output } from "./output.ts";
 
@@ -76,11 +69,6 @@ export interface ClientSecurity {
   /** Starts the client. Where its server is to become known first, it is started once more. */
   connect(start: () => Promise<void>): Promise<void>;
 }
-
-/** How large a file may be that holds a key. */
-export const MAX_KEY_BYTES = 65_536;
-const MAX_CERTIFICATE_BYTES = 4_194_304;
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /**
  * What a server makes of its flags. An identity that it is not given is made, once, in the user's own
@@ -164,25 +152,6 @@ export async function clientSecurity(
   };
 }
 
-/**
- * The identity that a file holds.
- *
- * @throws {FileError} If it holds none.
- */
-export async function readIdentity(path: string): Promise<Identity> {
-  return await identityOf(await readText(path, { maxBytes: MAX_KEY_BYTES }), path);
-}
-
-async function identityOf(pem: string, path: string): Promise<Identity> {
-  try {
-    return await Identity.import(pem);
-  } catch (cause) {
-    const shown = shownPath(path);
-    const message = `${shown} holds no identity: \`pnetwork keys make FILE\` makes one`;
-    throw new FileError(message, { cause });
-  }
-}
-
 async function given(path: string, output: Output): Promise<Identity> {
   const identity = await readIdentity(path);
   await warnIfOpen(path, output);
@@ -195,16 +164,13 @@ async function ownIdentity(output: Output): Promise<Identity> {
   if (path === undefined) {
     throw new UsageError("--secure goes with --identity FILE where there is no home directory");
   }
-  const make = async () => await (await createIdentity()).export();
-  const { text, isNew } = await readOrMakeSecret(path, MAX_KEY_BYTES, make);
-  const identity = await identityOf(text, path);
+  const { identity, isNew } = await readOrMakeIdentity(path);
   if (isNew) {
     const { fingerprint } = identity;
-    const file = shownPath(path);
     // Not to standard output, whose first line says where the server listens.
     output.fail(
-      `made a key for this server and all later ones: ${file}`,
-      { event: "identity-made", file, fingerprint },
+      `made a key for this server and all later ones: ${shownPath(path)}`,
+      { event: "identity-made", file: path, fingerprint },
       "plain",
     );
   } else {
@@ -220,43 +186,6 @@ function hostsOf(path: string | undefined): KnownHosts {
   throw new UsageError(
     "--secure goes with --pin or --known-hosts FILE where there is no home directory",
   );
-}
-
-/** A certificate and its key. */
-async function readPair(certPath: string, keyPath: string): Promise<{ cert: string; key: string }> {
-  const cert = await readCertificates(certPath);
-  const key = await readText(keyPath, { maxBytes: MAX_KEY_BYTES });
-  const shown = shownPath(keyPath);
-  if (key.includes("ENCRYPTED")) {
-    throw new FileError(`${shown} is encrypted, and there is nobody to be asked for its password`);
-  }
-  let isPair: boolean;
-  try {
-    isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-  } catch (cause) {
-    throw new FileError(`${shown} holds no private key that can be used (PEM)`, { cause });
-  }
-  if (!isPair) {
-    throw new FileError(`${shown} is not the key of the certificate in ${shownPath(certPath)}`);
-  }
-  return { cert, key };
-}
-
-/** The text of a file that holds certificates, the server's own first. */
-async function readCertificates(path: string): Promise<string> {
-  const text = await readText(path, { maxBytes: MAX_CERTIFICATE_BYTES });
-  const shown = shownPath(path);
-  const found = text.match(CERTIFICATE);
-  if (!found) throw new FileError(`${shown} holds no certificate (PEM)`);
-  for (const [at, pem] of found.entries()) {
-    try {
-      new X509Certificate(pem);
-    } catch (cause) {
-      const which = found.length > 1 ? ` ${at + 1}` : "";
-      throw new FileError(`the certificate${which} in ${shown} is damaged`, { cause });
-    }
-  }
-  return found.join("\n") + "\n";
 }
 
 async function warnIfOpen(path: string, output: Output): Promise<void> {

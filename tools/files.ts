@@ -112,8 +112,11 @@ export async function isOpenToOthers(path: string): Promise<boolean> {
  * Where the command line keeps a file of its own: `$XDG_CONFIG_HOME/pnetwork/NAME`, usually
  * `~/.config/pnetwork/NAME`. `undefined` for a user without a home.
  */
-export function ownFile(name: string): string | undefined {
-  const { XDG_CONFIG_HOME: config, APPDATA: roaming, HOME: home } = Deno.env.toObject();
+export function ownFile(
+  name: string,
+  env: Record<string, string | undefined> = Deno.env.toObject(),
+): string | undefined {
+  const { XDG_CONFIG_HOME: config, APPDATA: roaming, HOME: home } = env;
   // The convention has no meaning for a relative one.
   if (config?.startsWith("/")) return join(config, "pnetwork", name);
   if (Deno.build.os === "windows" && roaming) return join(roaming, "pnetwork", name);

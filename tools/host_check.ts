@@ -19,8 +19,8 @@ class UnknownServer extends UntrustedError {
   constructor(place: string, fingerprint: string, hosts: KnownHosts) {
     const line = knownHostLine({ place, fingerprint });
     super(
-      `${place} is not known yet: its key is ${fingerprint}. If that is the right one, ` +
-        `add --pin ${fingerprint}, or the line "${line}" to ${hosts.shown}`,
+      `${place} is not known yet. If this is its key, use --pin, or add the line ` +
+        `to ${hosts.shown}: ${line}`,
       { server: place, fingerprint, known: [], file: hosts.shown },
     );
     this.fingerprint = fingerprint;
