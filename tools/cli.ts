@@ -128,7 +128,7 @@ function clientSecurityOptions(command: Command): Command {
     .option("--pin <FINGERPRINT>", "the server's key; may be repeated", collect)
     .option("--known-hosts <FILE>", "the servers that are known, and their keys", parseText)
     .option("--tls", "a connection over TLS, or none")
-    .option("--ca <FILE>", "the same; the certificates that vouch for it (PEM)", parseText)
+    .option("--ca <FILE>", "the same; who may vouch for the server (PEM)", parseText)
     .option("--tls-hostname <NAME>", "the name in its certificate (default: the host)", parseText);
 }
 
@@ -199,7 +199,8 @@ With --secure the server must have a key that --pin names, or that is known: a l
 fingerprint" in ~/.config/pnetwork/known_hosts, or in the file of --known-hosts. If nothing is known
 of the server, it asks on a terminal and adds that line; elsewhere it refuses. If the server has
 another key than before, it refuses until the line is removed. (Refused: exit code 1.)
-With --tls, or --ca, the server must have a certificate, and the system or --ca must vouch for it.
+With --tls, or --ca, the server must have a certificate, and an authority that Deno trusts
+(DENO_TLS_CA_STORE=system: that the system trusts), or one in the file of --ca, must vouch for it.
 `;
 
 const CLIENT_HELP = `

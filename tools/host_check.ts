@@ -91,9 +91,8 @@ export class HostCheck {
         file: this.#hosts.shown,
       });
     }
+    // Another process may have written down another key meanwhile: that one counts.
     this.#known = await this.#hosts.add(this.#place, fingerprint);
-    // Another process may have written down another key meanwhile.
-    this.isTrusted(fingerprint);
   }
 
   #changed(fingerprint: string): UntrustedError {

@@ -24,6 +24,8 @@ interface Scene {
   file: string;
   /** Runs a command in a terminal of its own. */
   run: (...args: string[]) => Terminal;
+  /** The same, with some of its input and output elsewhere. */
+  runWith: (redirections: string, ...args: string[]) => Terminal;
 }
 
 async function withScene(
@@ -34,16 +36,18 @@ async function withScene(
     await using server = new Server({ port: 0, secure });
     server.bindAction("echo", (data) => data);
     await server.start();
+    const env = { XDG_CONFIG_HOME: directory };
+    const open = (command: string[]) => new Terminal(command, { width: 100, env });
     const to = ["--secure", "--port", String(server.port)];
     await act({
       server,
       place: `127.0.0.1:${server.port}`,
       file: `${directory}/pnetwork/known_hosts`,
-      run: (...args) =>
-        new Terminal(cliCommand([...args, ...to]), {
-          width: 100,
-          env: { XDG_CONFIG_HOME: directory },
-        }),
+      run: (...args) => open(cliCommand([...args, ...to])),
+      runWith: (redirections, ...args) => {
+        const words = cliCommand([...args, ...to]).map((word) => `"${word}"`).join(" ");
+        return open(["sh", "-c", `${words} ${redirections}`]);
+      },
     });
   });
 }
@@ -129,6 +133,30 @@ testTerminal("a server whose key has changed is not asked about", async () => {
     assertFalse(shown.includes("yes/no"));
     assertEquals(await Deno.readTextFile(file), text);
   }, OTHER);
+});
+
+testTerminal("where input comes from elsewhere, or errors go there, nobody is asked", async () => {
+  await withScene(async ({ place, file, runWith }) => {
+    await Promise.all(["</dev/null", "2>&1 | cat"].map(async (redirections) => {
+      await using terminal = runWith(redirections, "send", "echo", "1");
+      const isPiped = redirections.includes("|");
+      assertEquals(await terminal.exit(), isPiped ? 0 : 1);
+      assertStringIncludes(terminal.raw, `UNTRUSTED_PEER: ${place} is not known yet.`);
+      assertFalse(terminal.raw.includes("yes/no"));
+    }));
+    await assertNoFile(file);
+  });
+});
+
+testTerminal("what is replied may go elsewhere while a person is asked", async () => {
+  await withScene(async ({ file, runWith }) => {
+    const reply = file.replace(/[^/]+\/known_hosts$/, "reply.json");
+    await using terminal = runWith(`>${reply}`, "send", "echo", "[1]", "--request");
+    await terminal.shows(QUESTION);
+    await terminal.enter("yes");
+    assertEquals(await terminal.exit(), 0);
+    assertEquals(await Deno.readTextFile(reply), "[1]\n");
+  });
 });
 
 testTerminal("with --json nobody is asked", async () => {

@@ -167,6 +167,23 @@ Deno.test("many may write at once: each line is whole, and of a place only the f
   });
 });
 
+Deno.test("a line that there is no room for leaves the file as it was", async () => {
+  const text = `h:2 ${B}\n`;
+  await withFile(text, async (hosts, path) => {
+    const { writeSync } = Deno.FsFile.prototype;
+    try {
+      Deno.FsFile.prototype.writeSync = function (bytes) {
+        return writeSync.call(this, bytes.subarray(0, 10));
+      };
+      const error = await assertRejects(() => hosts.add("h:1", A), FileError);
+      assertEquals(error.message, `${path} cannot be written: there is no room for another line`);
+    } finally {
+      Deno.FsFile.prototype.writeSync = writeSync;
+    }
+    assertEquals(await Deno.readTextFile(path), text);
+  });
+});
+
 Deno.test("a file with a malformed line is neither used nor written to", async () => {
   const text = `h:2 ${B}\nnonsense\n`;
   await withFile(text, async (hosts, path) => {
