@@ -36,7 +36,7 @@ import {
   type SealedData,
 } from "./crypto.ts";
 import type { ClientOptions, ClientState, ConnectOptions } from "./client_options.ts";
-import { Dialler, isFinal } from "./dial.ts";
+import { type Dialled, Dialler, isFinal } from "./dial.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
 import { KeyHolder } from "./key_holder.ts";
@@ -382,9 +382,9 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   async #connectFirst(signal: AbortSignal, retry: boolean): Promise<void> {
     const { maxAttempts } = this.#limits;
     const most = retry ? maxAttempts || false : 1;
-    const { wire, welcome } = await this.#dialler.dial(signal, { maxAttempts: most });
-    if (signal.aborted) return await dropUnwanted(wire, signal);
-    this.#register(welcome, wire);
+    const dialled = await this.#dialler.dial(signal, { maxAttempts: most });
+    if (signal.aborted) return await dropUnwanted(dialled.wire, signal);
+    this.#register(dialled);
   }
 
   #hello(): Hello {
@@ -401,11 +401,12 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /** All at once: the connection may end as soon as it exists. */
-  #register(welcome: Welcome, wire: Wire): void {
+  #register({ welcome, wire, fingerprint }: Dialled): void {
     const { id, token, limits: peerLimits } = welcome;
     const connection: Connection<Flipped<C>> = acceptConnection<Flipped<C>>({
       id,
       token,
+      fingerprint,
       wire,
       peerLimits,
       hasSession: this.#limits.session && welcome.epoch !== undefined,
@@ -465,12 +466,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   async #comeBack(connection: Connection<Flipped<C>>, signal: AbortSignal): Promise<void> {
     const conversation = conversationOf(connection);
     for (;;) {
-      const { wire, welcome } = await this.#dialler.dial(signal, {
+      const dialled = await this.#dialler.dial(signal, {
         maxAttempts: this.#limits.maxAttempts,
         waitsFirst: true,
       });
+      const { wire, welcome } = dialled;
       if (signal.aborted) return await dropUnwanted(wire, signal);
-      if (welcome.ack === undefined) return this.#beginAnew(connection, welcome, wire);
+      if (welcome.ack === undefined) return this.#beginAnew(connection, dialled);
       if (canResume(conversation, welcome.ack, wire)) {
         conversation.resume(wire, welcome.ack);
         this.#attached(welcome);
@@ -485,13 +487,16 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
-  #beginAnew(connection: Connection<Flipped<C>>, welcome: Welcome, wire: Wire): void {
+  #beginAnew(
+    connection: Connection<Flipped<C>>,
+    { welcome, wire, fingerprint }: Dialled,
+  ): void {
     const { id, token, limits: peerLimits, epoch } = welcome;
     // It was asked for no session where it could not have gone on from its own side.
     const reason = welcome.reason ?? "overflow";
     forgetConnection(this.clients, connection.token!);
     const undelivered = conversationOf(connection).renew(
-      { id, token, wire, peerLimits, hasSession: epoch !== undefined },
+      { id, token, fingerprint, wire, peerLimits, hasSession: epoch !== undefined },
       `the session could not go on: ${reason}`,
     );
     keepConnection(this.clients, token, connection);

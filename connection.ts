@@ -44,8 +44,6 @@ import { Wire } from "./wire.ts";
 export interface Accepted extends ConversationParts {
   /** The groups of its server, if it has one. */
   groups?: Groups<Connection>;
-  /** What the peer's key is known by, on a secure connection. */
-  fingerprint?: string;
   /** What `authenticate` attached. */
   attached?: unknown;
 }
@@ -84,8 +82,6 @@ class AcceptedSource {
 export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncDisposable {
   /** What `authenticate` attached when the session began. */
   readonly attached: unknown;
-  /** What the peer's key is known by, which it has proved to hold; only on a secure connection. */
-  readonly fingerprint: string | undefined;
   /** When it began. */
   readonly since: Date = new Date();
 
@@ -110,9 +106,8 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   constructor(source: StreamPair, options: ConnectionLimits = {}) {
     const isAccepted = source instanceof AcceptedSource;
     const accepted = isAccepted ? source.accepted : acceptStreams(source, options);
-    const { attached, fingerprint, actions, groups, onEnd } = accepted;
+    const { attached, actions, groups, onEnd } = accepted;
     this.attached = attached;
-    this.fingerprint = fingerprint;
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
     const end = (info: CloseInfo) => {
@@ -142,6 +137,11 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    */
   get token(): string | null {
     return this.#conversation.token;
+  }
+
+  /** What the peer's key is known by, which it has proved to hold; only on a secure connection. */
+  get fingerprint(): string | undefined {
+    return this.#conversation.fingerprint;
   }
 
   /** Whether the connection outlives its socket. */

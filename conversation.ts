@@ -48,6 +48,8 @@ export interface Agreement {
   peerLimits: PeerLimits;
   /** Whether the connection outlives its wire. */
   hasSession: boolean;
+  /** What the peer's key is known by, on a secure connection. */
+  fingerprint?: string;
 }
 
 /** What a conversation is held with. */
@@ -105,6 +107,7 @@ export class Conversation {
 
   #id: string;
   #token: string | null;
+  #fingerprint: string | undefined;
   /** The wire that counts; the last one, while there is none. */
   #attachment: Attachment;
   #state: ConnectionState = "open";
@@ -119,10 +122,11 @@ export class Conversation {
    * @param peer What handlers are given.
    */
   constructor(parts: ConversationParts, peer: Peer) {
-    const { id, token, wire, sweep, limits, peerLimits, actions } = parts;
+    const { id, token, fingerprint, wire, sweep, limits, peerLimits, actions } = parts;
     this.#parts = parts;
     this.#id = id;
     this.#token = token;
+    this.#fingerprint = fingerprint;
     this.#session = new Session(limits.maxPendingRequests, this.#newDelivery(parts));
     const recipient = { token, maxPacketBytes: peerLimits.maxPacketBytes };
     this.#outbox = new Outbox(this.#session, recipient, limits);
@@ -171,6 +175,11 @@ export class Conversation {
   /** Its secret. */
   get token(): string | null {
     return this.#token;
+  }
+
+  /** What the peer's key is known by, on a secure connection. */
+  get fingerprint(): string | undefined {
+    return this.#fingerprint;
   }
 
   /** Where the other side is, for people; where it was last, while there is no wire. */
@@ -283,7 +292,7 @@ export class Conversation {
    * from here on.
    */
   renew(agreement: Agreement, reason: string): Undelivered {
-    const { id, token, wire, peerLimits } = agreement;
+    const { id, token, fingerprint, wire, peerLimits } = agreement;
     const error = new ConnectionError("SESSION_LOST", reason);
     this.#undelivered = this.#outbox.end(error, {
       token,
@@ -292,6 +301,7 @@ export class Conversation {
     this.#session.end(error, this.#newDelivery(agreement));
     this.#id = id;
     this.#token = token;
+    this.#fingerprint = fingerprint;
     this.#reattach(wire);
     return this.#undelivered;
   }

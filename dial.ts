@@ -14,7 +14,7 @@ import { encodeHello, type Hello, readWelcome, type Welcome } from "./handshake.
 import type { Identity } from "./identity.ts";
 import type { ResolvedClientLimits, ResolvedEndpoint } from "./options.ts";
 import { sanitize } from "./sanitize.ts";
-import { type CheckServer, connectSecurely } from "./secure_channel.ts";
+import { type CheckServer, connectSecurely, type Secured } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
 import {
   connect,
@@ -77,6 +77,8 @@ export interface Dialled {
   wire: Wire;
   /** What the server granted. */
   welcome: Welcome;
+  /** What the server's key is known by, on a secure connection. */
+  fingerprint: string | undefined;
 }
 
 /** Whether another attempt would not mend this. */
@@ -165,7 +167,8 @@ export class Dialler {
 async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialled> {
   const { endpoint, limits, sweep, hello } = parts;
   const conn = await withTls(parts, await open(endpoint, signal), signal);
-  const wire = new Wire(await secured(parts, conn, signal), {
+  const { transport, fingerprint } = await secured(parts, conn, signal);
+  const wire = new Wire(transport, {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
     sweep,
@@ -180,7 +183,7 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
     }
     // It may have been called off since that was settled.
     signal.throwIfAborted();
-    return { wire, welcome };
+    return { wire, welcome, fingerprint };
   } catch (error) {
     // The server may have let it in already.
     const { code, message: reason } = error instanceof PnetworkError
@@ -218,13 +221,13 @@ async function secured(
   { secure }: DialParts,
   conn: Deno.Conn,
   signal: AbortSignal,
-): Promise<Transport> {
+): Promise<Partial<Secured> & { transport: Transport }> {
   const transport = new SocketTransport(conn);
-  if (!secure) return transport;
+  if (!secure) return { transport };
   try {
     const { identity, check } = secure;
     const securing = identity().then((identity) => connectSecurely(transport, identity, check));
-    return (await abortable(securing, signal)).transport;
+    return await abortable(securing, signal);
   } catch (error) {
     transport.close();
     throw error;

@@ -10,9 +10,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import config from "../deno.json" with { type: "json" };
 import { sanitize } from "../sanitize.ts";
 import { type ClientFlags, runClient } from "./cli_client.ts";
+import { exportKeys, type KeysFlags, makeKeys, showKeys } from "./cli_keys.ts";
 import { DEFAULT_RETRIES, runSend, type SendFlags } from "./cli_send.ts";
 import { runServer, type ServerFlags } from "./cli_server.ts";
-import { ExitCode, reportError } from "./exit.ts";
+import { ExitCode, reportError, withoutKeys } from "./exit.ts";
 
 /**
  * Runs one command line.
@@ -29,7 +30,7 @@ export async function main(args: string[]): Promise<number> {
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => {
-        const said = text.trim().split("\n").map((line) => sanitize(line)).join(" ");
+        const said = withoutKeys(text).trim().split("\n").map((line) => sanitize(line)).join(" ");
         const error = { message: said.replace(/^error: /, "") };
         const line = isJson ? JSON.stringify({ error }) : `${said} (--help says more)`;
         write(line + "\n");
@@ -37,7 +38,7 @@ export async function main(args: string[]): Promise<number> {
     })
     .addHelpText("after", HELP);
 
-  endpointOptions(program.command("server"), { minPort: 0 })
+  serverSecurityOptions(endpointOptions(program.command("server"), { minPort: 0 }))
     .description("listen, and run the console")
     .option("--name <NAME>", "what stands before the line that is typed", "SERVER")
     .addHelpText("after", SERVER_HELP)
@@ -45,7 +46,7 @@ export async function main(args: string[]): Promise<number> {
       exitCode = await runServer(flags);
     });
 
-  endpointOptions(program.command("client"))
+  clientSecurityOptions(endpointOptions(program.command("client")))
     .description("connect, and run the console")
     .option("--name <NAME>", "what stands before the line that is typed", "CLIENT")
     .option("--retries <N>", `${RETRIES} (default: no bound)`, parseCount)
@@ -54,7 +55,7 @@ export async function main(args: string[]): Promise<number> {
       exitCode = await runClient(flags);
     });
 
-  endpointOptions(program.command("send"))
+  clientSecurityOptions(endpointOptions(program.command("send")))
     .description("connect, send packets, and leave when they have arrived")
     .argument("<action>", "the action's name")
     .argument("[json]", "the data: any JSON (a text goes in double quotes, or with --text)")
@@ -67,6 +68,26 @@ export async function main(args: string[]): Promise<number> {
     .action(async (action: string, json: string | undefined, flags: SendFlags) => {
       exitCode = await runSend(action, json, flags);
     });
+
+  const keys = program.command("keys")
+    .description("make keys, and say what others know them by")
+    .addHelpText("after", KEYS_HELP);
+  const addKeys = (
+    name: string,
+    description: string,
+    run: (file: string, flags: KeysFlags) => Promise<number>,
+  ) =>
+    keys.command(name)
+      .description(description)
+      .argument("<file>", "the name of the file")
+      .option("--json", "print one JSON object a line")
+      .action(async (file: string, flags: KeysFlags) => {
+        exitCode = await run(file, flags);
+      });
+  addKeys("make", "make a key, in a new file that only its owner can read", makeKeys)
+    .option("--rsa", "RSA keys for sealed packets, in place of an identity");
+  addKeys("show", "say what kind of key a file holds, and its fingerprint", showKeys);
+  addKeys("export", "print what is for others: a fingerprint, or a public RSA key", exportKeys);
 
   try {
     await program.parseAsync(args, { from: "user" });
@@ -89,6 +110,30 @@ function endpointOptions(command: Command, { minPort = 1 } = {}): Command {
         .conflicts(["host", "port"]),
     )
     .option("--json", "print one JSON object a line");
+}
+
+function serverSecurityOptions(command: Command): Command {
+  return command
+    .option("--secure", "take secure connections, and no others")
+    .option("--identity <FILE>", "this side's key (`keys make`)", parseText)
+    .option("--pin <FINGERPRINT>", "let only clients with this key in; may be repeated", collect)
+    .option("--tls-cert <FILE>", "speak TLS, with this certificate (PEM)", parseText)
+    .option("--tls-key <FILE>", "the certificate's private key (PEM)", parseText);
+}
+
+function clientSecurityOptions(command: Command): Command {
+  return command
+    .option("--secure", "a secure connection, or none")
+    .option("--identity <FILE>", "this side's key (`keys make`)", parseText)
+    .option("--pin <FINGERPRINT>", "the server's key; may be repeated", collect)
+    .option("--known-hosts <FILE>", "the servers that are known, and their keys", parseText)
+    .option("--tls", "a connection over TLS, or none")
+    .option("--ca <FILE>", "the same; who may vouch for the server (PEM)", parseText)
+    .option("--tls-hostname <NAME>", "the name in its certificate (default: the host)", parseText);
+}
+
+function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
 }
 
 function parseText(text: string): string {
@@ -123,8 +168,9 @@ function parseCount(text: string): number {
 const RETRIES = "how many attempts to come back may fail in a row";
 
 const HELP = `
-Exit codes: 0 done, 1 the other side refused or failed, or the connection was lost for good,
-2 wrong usage, 3 no connection (for a server: it cannot listen there).
+Exit codes: 0 done, 1 the other side refused, failed or is not trusted, or the connection was lost
+for good, 2 wrong usage, or a file that cannot be used, 3 no connection (for a server: it cannot
+listen there).
 NO_COLOR turns colours off.
 
 Example:
@@ -138,18 +184,34 @@ On a terminal it runs the console; otherwise each line of standard input is a co
 and at its end the server runs on until SIGINT or SIGTERM. Then it takes on nothing new,
 finishes what runs, within 10 s, and ends. A second signal ends it at once.
 
+With --secure its first line says its fingerprint, which clients know it by. Without --identity
+its key is in ~/.config/pnetwork/identity.pem, where the first such server makes it.
+($XDG_CONFIG_HOME may stand in place of ~/.config.)
+
 Example:
   pnetwork server --port 4000
+  pnetwork server --secure
+  pnetwork server --tls-cert cert.pem --tls-key key.pem
   echo list | pnetwork server --unix /tmp/p.sock --json`;
+
+const CLIENT_SECURITY_HELP = `
+With --secure the server must have a key that --pin names, or that is known: a line "host:port
+fingerprint" in ~/.config/pnetwork/known_hosts, or in the file of --known-hosts. If nothing is known
+of the server, it asks on a terminal and adds that line; elsewhere it refuses. If the server has
+another key than before, it refuses until the line is removed. (Refused: exit code 1.)
+With --tls, or --ca, the server must have a certificate, and an authority that Deno trusts
+(DENO_TLS_CA_STORE=system: that the system trusts), or one in the file of --ca, must vouch for it.
+`;
 
 const CLIENT_HELP = `
 It prints whatever packets arrive. When the connection is lost it comes back by itself, and
 says so; what was sent meanwhile is kept.
 On a terminal it runs the console; otherwise each line of standard input is a command,
 and at its end the client closes.
-
+${CLIENT_SECURITY_HELP}
 Example:
   pnetwork client --port 4000
+  pnetwork client --secure
   echo 'request server echo {"a":1}' | pnetwork client`;
 
 const SEND_HELP = `
@@ -157,10 +219,19 @@ It ends when the server has acknowledged that all was handed to the action, and 
 itself when the connection is lost: nothing is lost then, and nothing sent twice. If it cannot
 go on it says how much arrived for certain, how much may have, and how much was not sent.
 (Of a server without sessions it only knows that all was read, and ends with the connection.)
-
+${CLIENT_SECURITY_HELP}
 Example:
   pnetwork send echo '{"a":1}' --request
   tail -f app.log | pnetwork send print --lines --text`;
+
+const KEYS_HELP = `
+An identity (a key of X25519) is for --secure and --identity. RSA keys open sealed packets.
+A file is a secret (PKCS #8, PEM): what is shown or exported of it is none.
+
+Example:
+  pnetwork keys make server.pem
+  pnetwork server --secure --identity server.pem
+  pnetwork client --secure --pin $(pnetwork keys export server.pem)`;
 
 if (import.meta.main) {
   // A command may leave something open, such as standard input: its work is done all the same.

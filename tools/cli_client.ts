@@ -9,6 +9,7 @@ import type { ClientOptions, SessionLoss } from "../client_options.ts";
 import type { CloseInfo } from "../contract.ts";
 import { sanitize } from "../sanitize.ts";
 import type { Undelivered } from "../window.ts";
+import { clientSecurity, type ClientSecurityFlags } from "./cli_security.ts";
 import type { EndpointFlags } from "./cli_server.ts";
 import { CLI } from "./coretools.ts";
 import { ExitCode, fromFlags, onStopSignal } from "./exit.ts";
@@ -16,7 +17,7 @@ import { logToStandardError } from "./logging.ts";
 import { Output, safeJson, type Tone } from "./output.ts";
 
 /** What `client` was told. */
-export interface ClientFlags extends EndpointFlags {
+export interface ClientFlags extends EndpointFlags, ClientSecurityFlags {
   /** What stands before the line that is typed. */
   name: string;
   /** How many attempts to come back may fail in a row. */
@@ -52,6 +53,7 @@ export async function runClient(flags: ClientFlags): Promise<number> {
   const { host, port, unix, json, name, retries = false } = flags;
   const output = new Output({ json });
   await logToStandardError(output);
+  const security = await clientSecurity(flags, output);
   let phase = "here" as Phase;
   let counts: Counts = { unknown: 0, unsent: 0 };
   const client = fromFlags(() =>
@@ -60,6 +62,7 @@ export async function runClient(flags: ClientFlags): Promise<number> {
       port,
       path: unix,
       maxAttempts: retries,
+      ...security.options,
       ...tellingHooks(output),
       onDisconnect: ({ undelivered }) => {
         if (phase === "here") phase = ENDING.has(console.running) ? "leaving" : "gone";
@@ -74,7 +77,7 @@ export async function runClient(flags: ClientFlags): Promise<number> {
     await output.say(`${sanitize(action)} ${safeJson(data)}`, { event: "packet", action, data });
   });
 
-  await client.start();
+  await security.connect(() => client.start());
   const leave = () => {
     if (phase !== "gone") phase = "leaving";
     console.leave();
@@ -84,7 +87,9 @@ export async function runClient(flags: ClientFlags): Promise<number> {
   output.onBroken = leave;
   // After the signals: scripts wait for this line before they send one.
   const { address, id } = client;
-  await output.say(`connected to ${address} as ${id}`, { event: "connected", address, id }, "good");
+  const { fingerprint } = client.connection!;
+  const connected = { event: "connected", address, id, fingerprint };
+  await output.say(`connected to ${address} as ${id}${security.text}`, connected, "good");
   client.closed.then(() => console.leave());
   await console.processCommand();
   if (phase === "here") phase = "finishing";

@@ -7,6 +7,7 @@
 import { TextLineStream } from "@std/streams";
 import { PnetworkError } from "../errors.ts";
 import { createPacket } from "../packet.ts";
+import { clientSecurity, type ClientSecurityFlags } from "./cli_security.ts";
 import type { EndpointFlags } from "./cli_server.ts";
 import { Courier } from "./courier.ts";
 import { ExitCode, fromFlags, UsageError } from "./exit.ts";
@@ -16,7 +17,7 @@ import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 /** What `send` was told. */
-export interface SendFlags extends EndpointFlags {
+export interface SendFlags extends EndpointFlags, ClientSecurityFlags {
   /** Whether to wait for the reply. */
   request?: boolean;
   /** Whether each line of standard input is one packet. */
@@ -49,12 +50,17 @@ export async function runSend(
 
   const output = new Output({ json: flags.json });
   await logToStandardError(output);
+  const security = await clientSecurity(flags, output);
   const load = request ? "request" : lines ? "lines" : "packet";
   const progress = new Progress(Deno.stderr.isTerminal() && !flags.json, load === "lines");
   await using courier = fromFlags(() =>
-    new Courier(load, { host, port, path: unix, maxAttempts: retries }, progress)
+    new Courier(
+      load,
+      { host, port, path: unix, maxAttempts: retries, ...security.options },
+      progress,
+    )
   );
-  await courier.start();
+  await security.connect(() => courier.start());
   try {
     if (request) {
       const reply = await courier.request(action, data, timeout);

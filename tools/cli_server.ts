@@ -6,6 +6,7 @@
 
 import type { Connection } from "../connection.ts";
 import { Server } from "../server.ts";
+import { serverSecurity, type ServerSecurityFlags } from "./cli_security.ts";
 import { CLI } from "./coretools.ts";
 import { ExitCode, fromFlags, onStopSignal } from "./exit.ts";
 import { logToStandardError } from "./logging.ts";
@@ -24,20 +25,23 @@ export interface EndpointFlags {
 }
 
 /** What `server` was told. */
-export interface ServerFlags extends EndpointFlags {
+export interface ServerFlags extends EndpointFlags, ServerSecurityFlags {
   /** What stands before the line that is typed. */
   name: string;
 }
 
 /** Listens until it is told to stop. Resolves to the exit code. */
-export async function runServer({ host, port, unix, json, name }: ServerFlags): Promise<number> {
+export async function runServer(flags: ServerFlags): Promise<number> {
+  const { host, port, unix, json, name } = flags;
   const output = new Output({ json });
   await logToStandardError(output);
+  const security = await serverSecurity(flags, output);
   const server = fromFlags(() =>
     new Server({
       host,
       port,
       path: unix,
+      ...security.options,
       onConnect: (connection) => tell("connected", connection),
       onDetach: (connection, { code }) => tell("detached", connection, code),
       onResume: (connection) => tell("resumed", connection),
@@ -47,10 +51,11 @@ export async function runServer({ host, port, unix, json, name }: ServerFlags): 
   const console = new CLI(server, name, { output });
 
   // In a pipe, standard output belongs to what is printed; with --json each line says what it is.
-  const tell = async (event: string, { id, address }: Connection, code?: string) => {
+  const tell = async (event: string, connection: Connection, code?: string) => {
     if (!output.isTerminal && !output.isJson) return;
+    const { id, address, fingerprint } = connection;
     const text = `${id} ${event}` + (code === undefined ? ` from ${address}` : `: ${code}`);
-    await output.say(text, { event, id, address, code }, "faint");
+    await output.say(text, { event, id, address, fingerprint, code }, "faint");
   };
 
   server
@@ -74,7 +79,8 @@ export async function runServer({ host, port, unix, json, name }: ServerFlags): 
   output.onBroken = stop;
   const { address } = server;
   const listening = { event: "listening", address, host: server.host, port: server.port };
-  await output.say(`listening on ${address}`, listening, "good");
+  const { text, object } = security;
+  await output.say(`listening on ${address}${text}`, { ...listening, ...object }, "good");
   server.closed.then(() => console.leave());
   await console.processCommand();
   if (server.state === "listening" && output.isTerminal) {

@@ -52,6 +52,8 @@ export interface Command {
   run(console: Console, rest: string): unknown;
 }
 
+const SHORT_FINGERPRINT = "pnet1:".length + 8;
+
 /** The commands by name. */
 export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
   help: {
@@ -65,13 +67,17 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     summary: "lists the connections and their states",
     run: ({ instance, output }) => {
       const all = connectionsOf(instance).map(summaryOf);
+      // A terminal is not that wide.
       const hasGroups = all.some(({ groups }) => groups.length > 0);
-      const rows = all.map(({ id, address, state, since, groups, received, sent }) => ({
+      const hasKeys = all.some(({ fingerprint }) => fingerprint !== null);
+      const rows = all.map((
+        { id, address, state, fingerprint, since, groups, received, sent },
+      ) => ({
         id,
         address,
         state,
         age: ageOf(since),
-        // A terminal is not that wide.
+        ...hasKeys ? { key: fingerprint && shortened(fingerprint) } : {},
         ...hasGroups ? { groups: groups.join(" ") || null } : {},
         in: received,
         out: sent,
@@ -185,10 +191,11 @@ export const COMMANDS: Map<string, Command> = new Map(Object.entries<Command>({
     usage: "",
     summary: "lists what is bound",
     run: ({ instance, output }) => {
-      const rows = instance.actions.map(({ action, bind, hasSchema }) => ({
+      const rows = instance.actions.map(({ action, bind, hasSchema, isSealed }) => ({
         action,
         bind,
         schema: hasSchema ? "yes" : "no",
+        sealed: isSealed ? "yes" : "no",
       }));
       return output.table(rows, { command: "actions", actions: rows }, "nothing is bound");
     },
@@ -259,6 +266,11 @@ export function candidates(instance: Instance, kind: "id" | "action" | "command"
     return instance instanceof Client ? ["server", ...ids] : ids;
   }
   return instance.actions.map(({ action }) => action).filter((action) => action !== "*");
+}
+
+/** Enough of a fingerprint to tell a few apart; `coninfo` shows all of it. */
+function shortened(fingerprint: string): string {
+  return `${fingerprint.slice(0, SHORT_FINGERPRINT)}…`;
 }
 
 function help({ output }: Console, rest: string): unknown {

@@ -21,6 +21,8 @@ export interface Summary {
   address: string;
   /** `open`, `detached` while it has no socket, or on its way to its end. */
   state: string;
+  /** What the other side's key is known by, on a secure connection. */
+  fingerprint: string | null;
   /** When it began. */
   since: string;
   /** The groups that it is in. */
@@ -80,11 +82,13 @@ export function detachedText(instance: Instance): string {
 }
 
 /** What `list` says of this one. */
-export function summaryOf({ id, address, state, since, groups, stats }: Connection): Summary {
+export function summaryOf(connection: Connection): Summary {
+  const { id, address, state, fingerprint = null, since, groups, stats } = connection;
   return {
     id,
     address,
     state,
+    fingerprint,
     since: since.toISOString(),
     groups: [...groups],
     received: stats.packetsReceived,

@@ -5,9 +5,9 @@
  */
 
 import { Client } from "../client.ts";
+import type { ClientOptions } from "../client_options.ts";
 import type { CloseInfo } from "../contract.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { Endpoint } from "../options.ts";
 import type { OutgoingPacket } from "../packet.ts";
 import { sanitize } from "../sanitize.ts";
 import type { Undelivered } from "../window.ts";
@@ -26,6 +26,11 @@ export interface Outcome {
   /** How many have certainly not. */
   unsent: number;
 }
+
+/** How its server is reached. */
+export type CourierOptions =
+  & Pick<ClientOptions, "host" | "port" | "path" | "secure" | "tls">
+  & { maxAttempts: number };
 
 /** Why nothing more is sent, and what was not acknowledged by then. */
 interface Loss extends CloseInfo {
@@ -50,12 +55,12 @@ export class Courier implements AsyncDisposable {
 
   /**
    * @param load What it is to send.
-   * @param options Where the server is, and how many attempts to come back may fail in a row.
+   * @param options Where and who the server is, and how many attempts to come back may fail in a row.
    * @param progress Where it is shown that the connection is lost, and back.
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If an option is out of range.
    */
-  constructor(load: Load, options: Endpoint & { maxAttempts: number }, progress: Progress) {
+  constructor(load: Load, options: CourierOptions, progress: Progress) {
     this.#load = load;
     this.#client = new Client({
       ...options,

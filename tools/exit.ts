@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type ErrorCode, PnetworkError } from "../errors.ts";
+import { CryptoError, type ErrorCode, PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
+import { FileError } from "./files.ts";
 import { complain } from "./output.ts";
 
 /** What the exit codes mean to scripts. */
@@ -26,6 +27,18 @@ export class UnfinishedError extends PnetworkError {
   }
 }
 
+/** The server is not the one that is known, or none is: of which programs are told more. */
+export class UntrustedError extends CryptoError {
+  /** The server, its key, and what is known of it. */
+  readonly details: Record<string, unknown>;
+
+  /** See {@linkcode PnetworkError}. */
+  constructor(message: string, details: Record<string, unknown>) {
+    super("UNTRUSTED_PEER", message);
+    this.details = details;
+  }
+}
+
 const NO_CONNECTION = new Set<string>([
   "CONNECT_FAILED",
   "LISTEN_FAILED",
@@ -35,15 +48,25 @@ const NO_CONNECTION = new Set<string>([
 /** Says in one line on standard error what went wrong. Returns the exit code. */
 export function reportError(error: unknown, isJson = false): number {
   const code = error instanceof PnetworkError ? error.code : undefined;
-  const message = error instanceof Error ? error.message : String(error);
-  const text = sanitize(code ? `${code}: ${message}` : message, 1_000);
-  const outcome = error instanceof UnfinishedError ? error.outcome : {};
-  const object = { error: { code, message: sanitize(message) }, ...outcome };
+  const message = withoutKeys(error instanceof Error ? error.message : String(error));
+  const hint = code === "SECURE_REQUIRED" ? " (--secure)" : "";
+  const text = sanitize((code ? `${code}: ${message}` : message) + hint, 1_000);
+  const object = { error: { code, message: sanitize(message) }, ...moreOf(error) };
   complain(isJson ? JSON.stringify(object) : text);
-  if (error instanceof UsageError) return ExitCode.Usage;
+  if (error instanceof UsageError || error instanceof FileError) return ExitCode.Usage;
   // There was a connection, whatever the other side says of its end.
   if (error instanceof UnfinishedError) return ExitCode.Failed;
   return code && NO_CONNECTION.has(code) ? ExitCode.NoConnection : ExitCode.Failed;
+}
+
+function moreOf(error: unknown): Record<string, unknown> {
+  if (error instanceof UnfinishedError) return error.outcome;
+  return error instanceof UntrustedError ? error.details : {};
+}
+
+/** A text in which there may be what was taken for the name of a file, and is a key. */
+export function withoutKeys(text: string): string {
+  return text.replace(/-----BEGIN.*/s, "-----BEGIN…");
 }
 
 /**

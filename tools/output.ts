@@ -80,9 +80,9 @@ export class Output {
   }
 
   /** Prints one line for people, or one object for programs, to standard error. */
-  fail(text: string, object: Record<string, unknown>): void {
+  fail(text: string, object: Record<string, unknown>, tone: Tone = "bad"): void {
     const isTerminal = Deno.stderr.isTerminal();
-    const line = this.isJson ? toJson(object, isTerminal) : this.#colour(text, "bad", isTerminal);
+    const line = this.isJson ? toJson(object, isTerminal) : this.#colour(text, tone, isTerminal);
     // It may be the same terminal as that of the prompt.
     if (isTerminal) this.aroundPrompt(() => complain(line));
     else complain(line);

@@ -183,7 +183,7 @@ Deno.test(
     const { connections } = await ask("list") as { connections: Record<string, unknown>[] };
     const { address, since } = connections[0];
     assertEquals(connections, [
-      { id, address, state: "open", since, groups: [], received: 0, sent: 0 },
+      { id, address, state: "open", fingerprint: null, since, groups: [], received: 0, sent: 0 },
     ]);
     const info = await ask(`coninfo ${id!.slice(-4)}`);
     assertEquals({ id: info.id, groups: info.groups, pending: info.pending }, {

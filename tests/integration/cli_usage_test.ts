@@ -4,6 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import config from "../../deno.json" with { type: "json" };
 import { DEAD_PORT, type Outcome, runCli } from "../support/cli.ts";
 
+const FINGERPRINT = `pnet1:${"A".repeat(43)}`;
+
 const WRONG: Record<string, string[][]> = {
   "a command that there is not": [["nosuch"], ["Server"]],
   "an option that there is not": [["--nosuch"], ["server", "--nosuch"], ["client", "--lines"]],
@@ -35,6 +37,15 @@ const WRONG: Record<string, string[][]> = {
     ["send", "echo", "1", "--lines"],
     ["send", "echo", "--timeout", "100"],
   ],
+  "flags of encryption that do not go together": [
+    ["server", "--secure", "--tls-cert", "x", "--tls-key", "x"],
+    ["client", "--pin", FINGERPRINT],
+    ["send", "echo", "--secure", "--ca", "x"],
+  ],
+  "flags of encryption of the other side": [["server", "--tls"], ["client", "--tls-cert", "x"]],
+  "a fingerprint that is none": [["client", "--secure", "--pin", FINGERPRINT, "--pin", "x"]],
+  "a file that is not there": [["server", "--secure", "--identity", "/nosuch"]],
+  "keys without a file, or with too many": [["keys", "make"], ["keys", "show", "a", "b"]],
   "a number of attempts that is none": [
     ["send", "echo", "--retries", "-1"],
     ["send", "echo", "--retries", "often"],
@@ -99,12 +110,28 @@ Deno.test("no command at all is wrong usage, answered with the help", async () =
 
 Deno.test("--help of each command says all its options, and has an example", async () => {
   const options = ["--host", "--port", "--unix", "--json", "--help"];
+  const secure = ["--secure", "--identity", "--pin"];
+  const ofClients = [...secure, "--known-hosts", "--tls", "--ca", "--tls-hostname", "known_hosts"];
   const expected: Record<string, string[]> = {
-    "": ["server", "client", "send", "--version", "Exit codes", "NO_COLOR"],
-    server: [...options, "--name", "echo", "broadcast", "print", "SIGINT", "10 s"],
-    client: [...options, "--name", "--retries"],
+    "": ["server", "client", "send", "keys", "--version", "Exit codes", "not trusted", "NO_COLOR"],
+    server: [
+      ...options,
+      ...secure,
+      "--tls-cert",
+      "--tls-key",
+      "identity.pem",
+      "--name",
+      "echo",
+      "broadcast",
+      "print",
+      "SIGINT",
+      "10 s",
+    ],
+    client: [...options, ...ofClients, "--name", "--retries"],
+    keys: ["make", "show", "export", "--secure", "--identity", "secret"],
     send: [
       ...options,
+      ...ofClients,
       "--request",
       "--lines",
       "--text",

@@ -119,7 +119,7 @@ Deno.test("a program with a server answers every command", async () => {
     );
     assertMatch(first.startsWith(id) ? first : second, row);
 
-    const info = await person.ask(`coninfo ${id.slice(-6)}`, 19);
+    const info = await person.ask(`coninfo ${id.slice(-6)}`, 20);
     assertEquals(info[0], "name             value");
     assertMatch(info[1], new RegExp(`^id +${id}$`));
     const pairs = Object.fromEntries(info.map((line) => line.split(/ {2,}/)));
@@ -141,7 +141,10 @@ Deno.test("a program with a server answers every command", async () => {
       '{"asked":[1,"two  words"]}',
     ]);
     assertEquals(await person.ask("broadcast hello  you"), ["sent to 2"]);
-    assertEquals(await person.ask("actions", 2), ["action  bind   schema", "greet   greet  no"]);
+    assertEquals(await person.ask("actions", 2), [
+      "action  bind   schema  sealed",
+      "greet   greet  no      no",
+    ]);
     assertEquals(await person.ask('trigger greet "Ada"'), ['"hello Ada"']);
     const threads = await person.ask("threads", 1 + 3 + 2 * 3);
     assertMatch(threads[0], /^of +loop +waits for$/);
@@ -186,14 +189,17 @@ Deno.test("a program with a client answers every command", async () => {
     const { id, token } = connection;
     assertEquals((await person.ask("help", 1 + COMMANDS.size)).length, 1 + COMMANDS.size);
     assertStringIncludes((await person.ask("list", 2))[1], `${id}  127.0.0.1:${server.port}`);
-    assertEquals((await person.ask("coninfo server", 19)).length, 19);
+    assertEquals((await person.ask("coninfo server", 20)).length, 20);
     assertMatch((await person.ask("ping server", 2))[1], new RegExp(`^${id} +\\d`));
     assertMatch((await person.ask("pingall", 2))[1], new RegExp(`^${id} +\\d`));
     assertEquals(await person.ask("send server note"), ["sent"]);
     assertEquals(await person.ask("request server echo null"), ["null"]);
     assertEquals(await person.askWrongly("broadcast"), "usage: broadcast TEXT|JSON");
     assertEquals(await person.ask('broadcast {"a":1}'), ["sent to the server"]);
-    assertEquals(await person.ask("actions", 2), ["action  bind  schema", "news    news  no"]);
+    assertEquals(await person.ask("actions", 2), [
+      "action  bind  schema  sealed",
+      "news    news  no      no",
+    ]);
     assertEquals(await person.ask('trigger news "x"'), ['"read: x"']);
     assertEquals((await person.ask("threads", 5)).length, 5);
     assertMatch(await person.askWrongly("token"), /--yes/);
@@ -318,7 +324,7 @@ Deno.test("what is bound may be a Bind, a function or a schema, and names of any
     await program.line();
     const person = new Person(program);
     const actions = await person.ask("actions", 9);
-    assertMatch(actions[2], /^long name +greeter +no$/);
+    assertMatch(actions[2], /^long name +greeter +no +no$/);
     for (const line of actions) assertMatch(line, /^[ -~]+$/);
     assertMatch(await person.askWrongly("trigger big"), /no JSON$/);
     assertMatch(await person.askWrongly("trigger circle"), /no JSON$/);

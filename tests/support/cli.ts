@@ -113,6 +113,11 @@ export class Process implements AsyncDisposable {
     this.#child.status.then(() => this.#hasExited = true);
   }
 
+  /** What the system knows it by. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** All of its standard output so far. */
   get stdout(): string {
     return this.#output.text;
