@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { generate as generateId } from "@std/uuid/v7";
 import { type ActionInfo, ActionTable, type BindFor, type BindOptions } from "./actions.ts";
 import { addressKey } from "./addresses.ts";
-import { Admission, type AdmissionParts, type Newcomer, type Verdict } from "./admission.ts";
+import { Admission, type AdmissionParts, type Newcomer } from "./admission.ts";
 import { Changes } from "./changes.ts";
 import {
   type AnyBroadcastOptions,
@@ -43,8 +43,8 @@ import {
 } from "./crypto.ts";
 import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
-import { encodeWelcome, type Handshake, type LossReason, type Resume } from "./handshake.ts";
-import { checkIdentity, type Identity } from "./identity.ts";
+import { encodeWelcome, type LossReason, type Resume } from "./handshake.ts";
+import { checkIdentity } from "./identity.ts";
 import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
 import {
@@ -53,91 +53,20 @@ import {
   checkOptions,
   checkSignal,
   checkTls,
-  type ConnectionLimits,
-  type Endpoint,
   type ResolvedEndpoint,
   type ResolvedServerLimits,
   resolveEndpoint,
   resolveServerLimits,
-  type ServerLimits,
 } from "./options.ts";
 import { createPacket, describe, type OutgoingPacket, type Packet } from "./packet.ts";
 import { loseSession, Registry } from "./registry.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
+import type { Group, ServerOptions, StartOptions } from "./server_options.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText, listen, type TlsServerOptions } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "server"]);
-
-/** What a {@linkcode Server} may be told. */
-export interface ServerOptions<C extends Contract = Untyped>
-  extends Endpoint, ServerLimits, ConnectionLimits {
-  /**
-   * The server's key: it takes secure connections then, and no others.
-   *
-   * @default {undefined}
-   */
-  secure?: Identity;
-  /**
-   * The certificate of a server that speaks TLS, and its key.
-   *
-   * @default {undefined}
-   */
-  tls?: TlsServerOptions;
-  /** Keys for sealed packets; `createEncryptKeys()` makes some later. */
-  encryptKeys?: EncryptKeys;
-  /**
-   * Decides who may come in, within `handshakeTimeoutMs`. If it throws, or decides nothing, the
-   * client is refused. It is asked again whenever a client comes back to its session: `held` is then the
-   * connection that would go on. A refusal leaves that as it was; what is attached anew is not.
-   *
-   * @default {() => true}
-   */
-  authenticate?: (
-    handshake: Handshake,
-    held?: Connection<C>,
-  ) => Verdict | Promise<Verdict>;
-  /**
-   * A connection has come. Its packets are handled when this has returned (or its promise has
-   * resolved), unless a `for await` over the connection began meanwhile. If it throws, the connection
-   * is closed.
-   */
-  onConnect?: (connection: Connection<C>) => unknown;
-  /** A connection has lost its socket, and is kept for `sessionTtlMs`. */
-  onDetach?: (connection: Connection<C>, info: CloseInfo) => unknown;
-  /** A client has come back: nothing was lost. Also when its socket before was not known to be dead. */
-  onResume?: (connection: Connection<C>) => unknown;
-  /**
-   * A connection has gone. It may have while `onConnect` was still at work. What it did not get is in its
-   * `undelivered`.
-   */
-  onDisconnect?: (connection: Connection<C>, info: CloseInfo) => unknown;
-}
-
-/** How a {@linkcode Server} starts. */
-export interface StartOptions {
-  /** Calls the start off. */
-  signal?: AbortSignal;
-}
-
-/** A set of connections to broadcast to. It exists while it has members. */
-export interface Group<C extends Contract = Untyped> {
-  /** Its name. */
-  readonly name: string;
-  /** Who is in it. */
-  readonly members: ReadonlySet<Connection<C>>;
-  /** Sends a packet to all members. See {@linkcode Server.broadcast}. */
-  broadcast(
-    packet: PacketTo<ActionsOf<C, "client">>,
-    options?: BroadcastOptions,
-  ): BroadcastResult;
-  /** Asks all members for a reply. See {@linkcode Server.broadcast}. */
-  broadcast(
-    packet: PacketTo<ActionsOf<C, "client">>,
-    options: BroadcastRequestOptions,
-  ): Promise<Map<string, BroadcastOutcome>>;
-}
 
 /** How long a broadcast waits for replies where requests wait for ever. */
 const BROADCAST_TIMEOUT_MS = 30_000;
