@@ -126,7 +126,8 @@ export {
   ReceivedPacket,
 } from "./packet.ts";
 export { sanitize } from "./sanitize.ts";
-export { type Group, Server, type ServerOptions, type StartOptions } from "./server.ts";
+export { Server } from "./server.ts";
+export type { Group, ServerOptions, StartOptions } from "./server_options.ts";
 export type { StreamPair, TlsClientOptions, TlsServerOptions } from "./transport.ts";
 export type { VolatilePolicy } from "./volatile_queue.ts";
 export type { LostPacket, Undelivered } from "./window.ts";
