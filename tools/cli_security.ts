@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import type { ClientOptions } from "../client_options.ts";
 import { type Identity, isFingerprint } from "../identity.ts";
 import { resolveEndpoint } from "../options.ts";
-import type { ServerOptions } from "../server.ts";
+import type { ServerOptions } from "../server_options.ts";
 import { UsageError } from "./exit.ts";
 import { isOpenToOthers, ownFile, shownPath } from "./files.ts";
 import { askerAtTerminal, HostCheck } from "./host_check.ts";
