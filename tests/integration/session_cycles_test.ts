@@ -13,7 +13,7 @@ const ignore = Deno.build.os !== "linux";
 Deno.test("sessions that come and go leave no descriptor, no timer and no memory behind", {
   ignore,
 }, async () => {
-  const CYCLES = 500;
+  const CYCLES = 300;
   const [deno, ...args] = programCommand("tests/support/session_cycles.ts");
   args.splice(-1, 0, "--v8-flags=--expose-gc");
   await using process = new Process(deno, [...args, String(CYCLES)]);
