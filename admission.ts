@@ -166,7 +166,7 @@ export class Admission {
     try {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
-        const attached = await abortable(this.#authenticate(hello, wire.address, signal), signal);
+        const attached = await this.#letIn(hello, wire.address, signal);
         // It may have been called off since that was settled.
         signal.throwIfAborted();
         register({ hello, wire, from, attached });
@@ -184,13 +184,31 @@ export class Admission {
     }
   }
 
-  /** Resolves to what is attached to the connection. */
-  async #authenticate(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
-    const { authenticate, find } = this.#parts;
+  /**
+   * Resolves to what is attached to the connection. Whoever was let in to go on with a session that has
+   * ended meanwhile is judged anew.
+   */
+  async #letIn(hello: Hello, address: string, signal: AbortSignal): Promise<unknown> {
+    for (;;) {
+      const held = this.#parts.find(hello);
+      const asking = this.#authenticate(hello, held, address, signal);
+      const attached = await abortable(asking, signal);
+      if (!held || held === this.#parts.find(hello)) return attached;
+    }
+  }
+
+  /** Asks `authenticate`. */
+  async #authenticate(
+    hello: Hello,
+    held: Connection | undefined,
+    address: string,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const { authenticate } = this.#parts;
     if (!authenticate) return undefined;
     let verdict: Verdict;
     try {
-      verdict = await authenticate({ auth: hello.auth, address, signal }, find(hello));
+      verdict = await authenticate({ auth: hello.auth, address, signal }, held);
     } catch (cause) {
       // One of this module's own errors is no word to the client either.
       throw new Error("authenticate threw", { cause });

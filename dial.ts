@@ -103,6 +103,7 @@ export class Dialler {
     const { sweep, onRetry } = this.#parts;
     for (let attempt = 1, error: unknown;; attempt++) {
       if (waitsFirst || attempt > 1) {
+        signal.throwIfAborted();
         const delayMs = this.#retryAfterMs ?? this.#backoff.next();
         onRetry({ attempt, delayMs, error });
         await this.#pause(delayMs, signal);
@@ -149,8 +150,7 @@ export class Dialler {
 
 async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialled> {
   const { endpoint, limits, sweep, hello } = parts;
-  const conn = await open(endpoint, signal);
-  const wire = new Wire(new SocketTransport(conn), {
+  const wire = new Wire(await open(endpoint, signal), {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
     sweep,
@@ -177,10 +177,14 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
   }
 }
 
-async function open(endpoint: ResolvedEndpoint, signal: AbortSignal): Promise<Deno.Conn> {
+async function open(endpoint: ResolvedEndpoint, signal: AbortSignal): Promise<SocketTransport> {
+  let conn: Deno.Conn | undefined;
   try {
-    return await connect(endpoint, signal);
+    conn = await connect(endpoint, signal);
+    return new SocketTransport(conn);
   } catch (cause) {
+    // It was gone before it was looked at.
+    conn?.close();
     const isTimeout = cause instanceof HandshakeError;
     if (signal.aborted && !isTimeout) throw signal.reason;
     if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
