@@ -7,8 +7,9 @@
 import { type Connection, conversationOf } from "./connection.ts";
 import type { Contract, Untyped } from "./contract.ts";
 import { ConnectionError, PnetworkError, RequestError } from "./errors.ts";
-import { checkOptions, checkSignal } from "./options.ts";
+import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
 import { describe, encodeHead, type OutgoingPacket } from "./packet.ts";
+import { harmless } from "./rejections.ts";
 import type { VolatilePolicy, VolatileTerms } from "./volatile_queue.ts";
 
 /** To whom a broadcast does not go, and what becomes of it where it cannot. */
@@ -35,6 +36,8 @@ export interface BroadcastOptions {
    * @default {packet.action}
    */
   key?: string;
+  /** Nobody is asked for a reply: for that see {@linkcode BroadcastRequestOptions}. */
+  request?: false;
 }
 
 /** Who was sent a broadcast. */
@@ -69,7 +72,10 @@ export type BroadcastOutcome<Reply = unknown> =
   | { status: "gone"; error: PnetworkError };
 
 /** Any of both. */
-export type AnyBroadcastOptions = BroadcastOptions & Partial<BroadcastRequestOptions>;
+export type AnyBroadcastOptions =
+  & Omit<BroadcastOptions, "request">
+  & Partial<Omit<BroadcastRequestOptions, "request">>
+  & { request?: boolean };
 
 const POLICIES: readonly unknown[] = ["drop-oldest", "latest", "disconnect"];
 
@@ -77,7 +83,7 @@ const POLICIES: readonly unknown[] = ["drop-oldest", "latest", "disconnect"];
 export function broadcast<C extends Contract = Untyped>(
   connections: Iterable<Connection<C>>,
   packet: OutgoingPacket,
-  options: BroadcastOptions,
+  options: AnyBroadcastOptions,
 ): BroadcastResult {
   const terms = readTerms(packet, options);
   const head = encodeHead(packet);
@@ -92,16 +98,23 @@ export function broadcast<C extends Contract = Untyped>(
 }
 
 /** Asks all of these for a reply. Resolves when each has answered, or has had its time. */
-export async function broadcastRequest<C extends Contract = Untyped>(
+export function broadcastRequest<C extends Contract = Untyped>(
   connections: Iterable<Connection<C>>,
   packet: OutgoingPacket,
-  options: BroadcastRequestOptions,
+  options: BroadcastRequestOptions & { timeoutMs: number },
 ): Promise<Map<string, BroadcastOutcome>> {
   const { except, timeoutMs, signal } = options;
   const head = encodeHead(packet);
   const asked = without(connections, except).map((connection) =>
     ask(connection, head, { timeoutMs, signal })
   );
+  return harmless(outcomesOf(asked, signal));
+}
+
+async function outcomesOf(
+  asked: Promise<[id: string, BroadcastOutcome]>[],
+  signal: AbortSignal | undefined,
+): Promise<Map<string, BroadcastOutcome>> {
   const outcomes = new Map(await Promise.all(asked));
   signal?.throwIfAborted();
   return outcomes;
@@ -130,13 +143,14 @@ export function asksForReplies(options: AnyBroadcastOptions): options is Broadca
   if ((timeoutMs as unknown) === false) {
     throw new TypeError("a broadcast waits for nobody for ever: timeoutMs must be a number");
   }
+  if (timeoutMs !== undefined) checkTimeout("timeoutMs", timeoutMs);
   checkSignal(signal);
   return true;
 }
 
 function readTerms(
   { action }: OutgoingPacket,
-  { volatile, policy = "drop-oldest", key = action }: BroadcastOptions,
+  { volatile, policy = "drop-oldest", key = action }: AnyBroadcastOptions,
 ): VolatileTerms | undefined {
   return volatile ? { policy, key } : undefined;
 }

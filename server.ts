@@ -139,6 +139,8 @@ export interface Group<C extends Contract = Untyped> {
   ): Promise<Map<string, BroadcastOutcome>>;
 }
 
+/** How long a broadcast waits for replies where requests wait for ever. */
+const BROADCAST_TIMEOUT_MS = 30_000;
 /** Clients that are asked to go come back spread over so much time for each, … */
 const SPREAD_MS_PER_CLIENT = 5;
 /** … and over so much in all. */
@@ -434,7 +436,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     packet: PacketTo<ActionsOf<C, "client">>,
     options: AnyBroadcastOptions = {},
   ): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
-    return broadcastTo(this.clients.values(), packet, options);
+    return this.#broadcast(this.clients.values(), packet, options);
   }
 
   /** The connections that joined this group. */
@@ -446,7 +448,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     const broadcast = (
       packet: PacketTo<ActionsOf<C, "client">>,
       options: AnyBroadcastOptions = {},
-    ) => broadcastTo(members(), packet, options);
+    ) => this.#broadcast(members(), packet, options);
     return {
       name,
       get members() {
@@ -572,6 +574,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
     const conversation = conversationOf(connection);
     if (conversation.canResume(resume.ack)) return this.#resume(connection, newcomer, resume);
+    // What cannot be replaced is not given up. One that has a wire makes room itself.
+    if (connection.state === "detached") this.#registry.checkRoom(newcomer.from);
     loseSession(connection, "what the client has not received is no longer kept");
     this.#register(newcomer, "overflow");
   }
@@ -656,6 +660,16 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     }
   }
 
+  #broadcast(
+    connections: Iterable<Connection<C>>,
+    packet: PacketTo<ActionsOf<C, "client">>,
+    options: AnyBroadcastOptions,
+  ): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
+    if (!asksForReplies(options)) return broadcast(connections, packet, options);
+    const { timeoutMs = this.#limits.requestTimeoutMs || BROADCAST_TIMEOUT_MS } = options;
+    return broadcastRequest(connections, packet, { ...options, timeoutMs });
+  }
+
   /** Calls a hook. What it throws is its own affair. */
   async #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
     hook: Hook,
@@ -675,13 +689,4 @@ function listenError(endpoint: ResolvedEndpoint, cause: unknown): unknown {
   const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
   const where = endpointText(endpoint);
   return new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
-}
-
-function broadcastTo<C extends Contract>(
-  connections: Iterable<Connection<C>>,
-  packet: PacketTo<ActionsOf<C, "client">>,
-  options: AnyBroadcastOptions,
-): BroadcastResult | Promise<Map<string, BroadcastOutcome>> {
-  if (asksForReplies(options)) return broadcastRequest(connections, packet, options);
-  return broadcast(connections, packet, options);
 }

@@ -63,7 +63,13 @@ async function writeAll(file: Deno.FsFile, text: string): Promise<void> {
 
 async function ship(path: string): Promise<void> {
   const source = path === "-" ? Deno.stdin.readable : (await Deno.open(path)).readable;
-  await using client = new Client<Ship>({ port });
+  await using client = new Client<Ship>({
+    port,
+    maxAttempts: 18, // about a minute
+    // What was under way may have been written or not: better stop than leave a gap, or ship it twice.
+    onSessionLost: (connection, { reason }) =>
+      connection.close({ reason: `the session could not go on: ${reason}` }),
+  });
   await client.start();
 
   let count = 0;

@@ -306,9 +306,14 @@ async function broadcast({ instance, output }: Console, rest: string): Promise<v
 
 /** Sends a packet. Resolves to whether it waits for the other side to come back. */
 async function sendOrKeep(connection: Connection, packet: OutgoingPacket): Promise<boolean> {
-  const isKept = connection.state === "detached";
-  await connection.sendPacket(packet);
-  return isKept && connection.state === "detached";
+  const sending = connection.sendPacket(packet);
+  if (connection.state !== "detached") {
+    await sending;
+    return false;
+  }
+  // It may wait for long. What is wrong with the packet itself shows at once.
+  await Promise.race([sending, new Promise<void>((resolve) => setTimeout(resolve))]);
+  return connection.state === "detached";
 }
 
 function keptText(instance: Instance): string {

@@ -17,7 +17,15 @@ const { values, positionals: [name = ""] } = parseArgs({
 // What others typed may hold what moves the cursor.
 const print = (line: string) => console.log(sanitize(line));
 
-const client = new Client<Chat>({ port: Number(values.port), auth: name });
+const client = new Client<Chat>({
+  port: Number(values.port),
+  auth: name,
+  maxRetryMs: 1_000, // there is not much time to come back
+  onDetach: (_connection, { reason }) => print(`* reconnecting: ${reason}`),
+  onResume: () => print("* back: nothing was missed"),
+  // Whoever was away for too long enters anew.
+  onSessionLost: enter,
+});
 client
   .bindAction("said", ({ who, text }) => print(`${who}: ${text}`))
   .bindAction("joined", ({ who, room }) => print(`* ${who} joined ${room}`))
@@ -25,7 +33,7 @@ client
 
 try {
   await client.start();
-  print(`* in lobby: ${(await client.request("members")).join(", ")}`);
+  await enter();
 } catch (error) {
   console.error(`cannot join: ${(error as Error).message}`);
   Deno.exit(1);
@@ -50,6 +58,10 @@ for await (const line of lines) {
 }
 isLeaving = true;
 await client.close();
+
+async function enter(): Promise<void> {
+  print(`* in lobby: ${(await client.request("members")).join(", ")}`);
+}
 
 async function obey(line: string): Promise<void> {
   const [, command, rest = ""] = /^\/(\w+) ?(.*)/.exec(line) ?? [];

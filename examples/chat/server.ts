@@ -17,10 +17,13 @@ const personOf = ({ attached }: Peer<Chat>) => attached as Person;
 
 const server = new Server<Chat>({
   port: Number(values.port),
-  authenticate({ auth }) {
+  sessionTtlMs: 5_000, // who is cut off for longer has left
+  authenticate({ auth }, held) {
     const name = typeof auth === "string" ? auth.trim() : "";
     if (name === "" || name.length > 32) return { refuse: "a name has 1 to 32 characters" };
-    if (people.has(name)) return { refuse: `the name ${name} is taken` };
+    // Who comes back to a connection has the name already.
+    const owner = people.get(name);
+    if (owner && owner !== held?.attached) return { refuse: `the name ${name} is taken` };
     return { attach: { name, room: "lobby" } };
   },
   onConnect(connection) {

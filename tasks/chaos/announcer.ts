@@ -24,7 +24,7 @@ export class Announcer {
   #talking: Promise<void> | undefined;
   #volatile = 0;
   #asked = 0;
-  #answered = 0;
+  #settled = 0;
   #missed = 0;
 
   constructor(server: Server, random: Random) {
@@ -39,7 +39,7 @@ export class Announcer {
       volatile: this.#volatile,
       missed: this.#missed,
       asked: this.#asked,
-      answered: this.#answered,
+      settled: this.#settled,
       failed: this.#failed,
     };
   }
@@ -105,9 +105,9 @@ export class Announcer {
       request: true,
     });
     for (const outcome of outcomes.values()) {
+      this.#settled++;
       if (outcome.status !== "reply") count(this.#failed, codeOf(outcome.error));
-      else if (outcome.data === n) this.#answered++;
-      else count(this.#failed, "another answer");
+      else if (outcome.data !== n) count(this.#failed, "another answer");
     }
   }
 }

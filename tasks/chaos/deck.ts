@@ -35,10 +35,10 @@ export interface Card extends Cell {
 
 /** Those that keep a connection from coming about. All others are followed by a resume each. */
 const FATAL: readonly Cell[] = [
-  { kind: "fin", phase: "handshake", direction: "toServer" },
   { kind: "reset", phase: "handshake", direction: "toServer" },
   { kind: "fin", phase: "answer", direction: "toClient" },
   { kind: "reset", phase: "answer", direction: "toClient" },
+  { kind: "silence", phase: "answer", direction: "toClient" },
   { kind: "takeover", phase: "answer", direction: "toClient" },
 ];
 

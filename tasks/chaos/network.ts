@@ -5,7 +5,6 @@
  */
 
 import {
-  type Cut,
   type Direction,
   type Faults,
   FaultyProxy,
@@ -185,7 +184,7 @@ class Route implements AsyncDisposable {
     const length = bytes.indexOf(LINE_FEED) + 1 || bytes.length;
     if (isPassable(card)) return link.apply({ [direction]: manner(card) });
     this.#isDecided = true;
-    link.apply({ [direction]: { cut: cut(card, Math.floor(at * length)) } });
+    link.apply({ [direction]: end(card, Math.floor(at * length)) });
   }
 
   /** There is traffic both ways: arranges what ends it. */
@@ -196,11 +195,7 @@ class Route implements AsyncDisposable {
     const { kind, at, direction } = card;
     const expected = Math.round(at * 2 * this.#packetsPerFault() * BYTES_PER_PACKET);
     const after = kind === "slices" ? Math.min(expected, MAX_SLICED_BYTES) : expected;
-    link.apply({
-      [direction]: kind === "silence"
-        ? { silenceAfter: after }
-        : { ...manner(card), cut: cut(card, after) },
-    });
+    link.apply({ [direction]: { ...manner(card), ...end(card, after) } });
   }
 
   #incident({ link, bytes }: Incident): void {
@@ -219,7 +214,9 @@ function manner({ kind, delayMs }: Card): Faults {
   return kind === "slices" ? { slice: { bytes: 1 } } : kind === "delay" ? { delayMs } : {};
 }
 
-function cut({ kind, by }: Card, after: number): Cut {
-  if (kind === "takeover") return { after, by, side: "client" };
-  return { after, by: kind === "fin" || kind === "reset" ? kind : by };
+/** What happens after so many bytes. */
+function end({ kind, by }: Card, after: number): Faults {
+  if (kind === "silence") return { silenceAfter: after };
+  if (kind === "takeover") return { cut: { after, by, side: "client" } };
+  return { cut: { after, by: kind === "fin" || kind === "reset" ? kind : by } };
 }

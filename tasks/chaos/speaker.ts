@@ -28,13 +28,16 @@ const WEIGHTS = {
 const MAX_BURST = 24;
 const MAX_PAUSE_MS = 6;
 const MAX_PADDING = 160;
+/** Now and then one is so large that it has to wait where smaller ones would not. */
+const LARGE_PART = 0.03;
+const MAX_LARGE_PADDING = 4_000;
 const MAX_HOLD_MS = 3;
 const TIMED_HOLD_MS = 8;
 const MAX_THOUGHT_MS = 60;
 /** While so much is unsettled nothing more is sent: a long outage must not fill the memory. */
 const MAX_UNSETTLED = 150;
 /** A broadcast to a window that is full pushes out the oldest: this keeps it from becoming so. */
-const MAX_UNACKNOWLEDGED = 300;
+const MAX_UNACKNOWLEDGED = 200;
 
 /** Sends one receiver a mix of everything, and writes down what became of it. */
 export class Speaker {
@@ -50,7 +53,7 @@ export class Speaker {
   #sent = 0;
   #volatile = 0;
   #asked = 0;
-  #answered = 0;
+  #settled = 0;
 
   /**
    * @param peer The receiver.
@@ -84,7 +87,7 @@ export class Speaker {
       sent: { count: this.#sent, withdrawn: this.#withdrawn },
       volatile: this.#volatile,
       asked: this.#asked,
-      answered: this.#answered,
+      settled: this.#settled,
       failed: this.#failed,
       deliveredAt: this.#deliveredAt,
     };
@@ -107,9 +110,8 @@ export class Speaker {
     const data = this.#number(extra);
     this.#asked++;
     return this.#watch(async () => {
-      const answer = await this.#peer.request(action, data);
-      if (answer === data.n) this.#answered++;
-      else count(this.#failed, "another answer");
+      const answer = await this.#request(action, data);
+      if (answer !== data.n) count(this.#failed, "another answer");
     });
   }
 
@@ -204,19 +206,26 @@ export class Speaker {
     this.#asked++;
     this.#watch(async () => {
       try {
-        const answer = await this.#peer.request("fail", data);
+        const answer = await this.#request("fail", data);
         // A `for await` cannot answer with an error.
-        if (answer === null) this.#answered++;
-        else count(this.#failed, "no failure");
+        if (answer !== null) count(this.#failed, "no failure");
       } catch (error) {
         if (codeOf(error) !== "ACTION_FAILED") throw error;
-        this.#answered++;
       }
     });
   }
 
+  async #request(action: string, data: Numbered): Promise<unknown> {
+    try {
+      return await this.#peer.request(action, data);
+    } finally {
+      this.#settled++;
+    }
+  }
+
   #number(extra: Partial<Numbered>): Numbered {
-    const padding = "x".repeat(this.#random.below(MAX_PADDING));
+    const isLarge = this.#random.chance(LARGE_PART);
+    const padding = "x".repeat(this.#random.below(isLarge ? MAX_LARGE_PADDING : MAX_PADDING));
     return { n: ++this.#sent, marks: this.#marks(), padding, ...extra };
   }
 

@@ -29,13 +29,13 @@ export interface Announced {
 /** A number, and when something became of it, in milliseconds since the Unix epoch. */
 export type Timed = [n: number, at: number];
 
-/** How requests were answered. */
+/** What became of requests. */
 export interface Answers {
   /** How many were asked. */
   asked: number;
-  /** How many got what they asked for. */
-  answered: number;
-  /** How many got something else, by what it was. */
+  /** How many got a reply or an error. */
+  settled: number;
+  /** How many got another one than they should have, by what it was; and sends that failed. */
   failed: Record<string, number>;
 }
 
@@ -101,9 +101,9 @@ export function isInGroup(client: number): boolean {
 /** The name of the group. */
 export const GROUP = "even";
 
-/** A clock that several processes of one machine share, in milliseconds. */
+/** The clock that all processes of one machine share, in milliseconds. */
 export function clock(): number {
-  return performance.timeOrigin + performance.now();
+  return Date.now();
 }
 
 /** Counts one more of a kind. */

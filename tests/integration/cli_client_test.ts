@@ -2,7 +2,15 @@
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { RequestError, Server } from "../../mod.ts";
-import { finish, type Process, runCli, startCli, withDirectory } from "../support/cli.ts";
+import {
+  DEAD_PORT,
+  finish,
+  type Process,
+  runCli,
+  startCli,
+  withDirectory,
+} from "../support/cli.ts";
+import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { RawServer } from "../support/raw_peer.ts";
 import { pause, until, within } from "../support/wait.ts";
 
@@ -169,30 +177,30 @@ Deno.test("with --json every line of a client is an object, and says what it is"
       command: "request",
       error: { code: "NO_ACTION", message: "nothing is bound to that action" },
     });
-    await server.close();
+    await connection.close({ reason: "enough" });
     assertEquals(JSON.parse(await client.errorLine()), {
       event: "disconnected",
-      code: "GOING_AWAY",
-      reason: "the server is shutting down",
+      code: "CLOSED",
+      reason: "enough",
+      unknown: 0,
+      unsent: 0,
     });
     assertEquals(await client.exit(), 1);
   });
 });
 
-Deno.test("a client whose server leaves says why, in one line, with exit code 1", async () => {
+Deno.test("a client that is sent away says why, in one line, with exit code 1", async () => {
   await serve(async (server) => {
     await using client = startClient(server);
     await client.line();
     await client.write("request server never\n");
-    await until(
-      () => [...server.clients.values()].some(({ stats }) => stats.packetsReceived > 0),
-      "the request came",
-    );
-    await server.close({ drainTimeoutMs: 0 });
+    const connection = await connectionOf(server);
+    await until(() => connection.stats.inFlight === 1, "the request came");
+    await connection.close({ reason: "enough" });
     assertEquals(await client.exit(), 1);
     assertEquals(linesOf(client.stderr), [
-      "GOING_AWAY: the server is shutting down",
-      "the connection has ended: GOING_AWAY: the server is shutting down",
+      "CLOSED: enough",
+      "the connection has ended: CLOSED: enough",
     ]);
   });
 });
@@ -282,3 +290,194 @@ Deno.test("a server that is none of ours is told from one that is not there", as
   assertEquals([client.stdout, error.code], ["", "BAD_JSON"]);
   assertStringIncludes(error.message, "JSON");
 });
+
+/** A server behind a network that fails, and a client that is connected to it. */
+async function withCable(
+  args: string[],
+  act: (client: Process, proxy: FaultyProxy, server: Server, noted: unknown[]) => Promise<void>,
+): Promise<void> {
+  await serve(async (server, noted) => {
+    await using proxy = await FaultyProxy.listen({ to: server.port });
+    await using client = startCli(["client", "--port", String(proxy.port), ...args]);
+    await client.line();
+    await act(client, proxy, server, noted);
+  });
+}
+
+Deno.test("a client comes back when its connection is cut, and loses nothing", async () => {
+  await withCable([], async (client, proxy, server, noted) => {
+    const connection = await connectionOf(server);
+    for (const by of ["fin", "reset"] as const) {
+      // Nobody listens there for a while.
+      proxy.to = Number(DEAD_PORT);
+      proxy.cutAll(by);
+      assertMatch(
+        await client.errorLine(),
+        /^the connection is lost, reconnecting: CONNECTION_LOST: [^\n]+$/,
+      );
+      await until(() => connection.state === "detached", "the server noticed");
+      await connection.sendPacket({ action: "news", data: by });
+      await client.write(
+        `threads\nmode\nsend server note "${by}"\nbroadcast "${by}"\nping server\n`,
+      );
+      const threads = [];
+      while (threads.length < 5) threads.push(await client.line());
+      assertMatch(threads[2], /read +another socket$/);
+      assertEquals([await client.line(), await client.line(), await client.line()], [
+        `client, reconnecting, 127.0.0.1:${proxy.port}, 1 connection`,
+        "kept until it is back: the client is reconnecting",
+        "kept until it is back: the client is reconnecting",
+      ]);
+      assertEquals(
+        await client.errorLine(),
+        "nobody is there to be pinged: the client is reconnecting",
+      );
+      await client.write("request server echo 5\n");
+      proxy.to = server.port;
+      assertEquals(await client.errorLine(), "reconnected, nothing was lost");
+      const lines = [await client.line(), await client.line()];
+      assertEquals(lines.sort(), ["5", `news "${by}"`]);
+      assertEquals(noted.splice(0), [by, { broadcast: by }]);
+    }
+    assertEquals((await finish(client)).code, 0);
+    await until(() => server.clients.size === 0, "the server saw it leave");
+  });
+});
+
+Deno.test("with --json a client tells a cut and its return as events", async () => {
+  await withCable(["--json"], async (client, proxy, server, noted) => {
+    const { id } = await connectionOf(server);
+    proxy.to = Number(DEAD_PORT);
+    proxy.cutAll();
+    const { reason, ...event } = await client.object();
+    assertEquals(event, { event: "detached", code: "CONNECTION_LOST" });
+    assert((reason as string).length > 5);
+    await client.write("list\nsend server note 1\nping server\n");
+    const { connections } = await client.object() as { connections: { state: string }[] };
+    assertEquals(connections.map(({ state }) => state), ["detached"]);
+    assertEquals(await client.object(), { command: "send", id, sent: false, kept: true });
+    assertEquals(JSON.parse(await client.errorLine()).command, "ping");
+    proxy.to = server.port;
+    assertEquals(await client.object(), { event: "resumed", id });
+    await until(() => noted.length === 1, "what was kept came");
+    assertEquals((await finish(client)).code, 0);
+  });
+});
+
+Deno.test("a client comes to the next server, and says what the last one may not have got", async () => {
+  for (const args of [[], ["--json"]]) {
+    await withCable(args, async (client, proxy, server, noted) => {
+      await using next = new Server({ port: 0 });
+      next.bindAction("echo", (data) => data);
+      await next.start();
+      proxy.to = Number(DEAD_PORT);
+      await server.close();
+      const isJson = args.length > 0;
+      const say = () => isJson ? client.line() : client.errorLine();
+      const lost = await say();
+      assertEquals(
+        isJson ? JSON.parse(lost) : lost,
+        isJson
+          ? { event: "detached", code: "GOING_AWAY", reason: "the server is shutting down" }
+          : "the connection is lost, reconnecting: GOING_AWAY: the server is shutting down",
+      );
+      await client.write("send server note 1\nsend server note 2\n");
+      await client.line();
+      await client.line();
+      proxy.to = next.port;
+      const anew = await say();
+      const { id } = await connectionOf(next);
+      assertEquals(
+        isJson ? JSON.parse(anew) : anew,
+        isJson
+          ? { event: "session-lost", id, reason: "restarted", unknown: 0, unsent: 2 }
+          : `reconnected as ${id} in a new session, the server was started anew: ` +
+            "0 packets may have arrived, 2 packets were not sent",
+      );
+      await client.write("request server echo 7\n");
+      const reply = await client.line();
+      assertEquals(isJson ? JSON.parse(reply).reply : Number(reply), 7);
+      assertEquals((await finish(client)).code, 0);
+      assertEquals(noted, []);
+    });
+  }
+});
+
+Deno.test("a client that cannot come back says why and what is lost, with exit code 1", async () => {
+  await withCable(["--retries", "3"], async (client, proxy) => {
+    const { port } = proxy;
+    await proxy[Symbol.asyncDispose]();
+    await client.errorLine();
+    assertEquals(
+      await client.errorLine(),
+      "the connection has ended: SESSION_LOST: the client could not come back: " +
+        `cannot connect to 127.0.0.1:${port}: nobody listens there`,
+    );
+    assertEquals(await client.exit(), 1);
+  });
+
+  let isWelcome = true;
+  await using server = new Server({ port: 0, authenticate: () => isWelcome });
+  await server.start();
+  await using proxy = await FaultyProxy.listen({ to: server.port });
+  await using client = startCli(["client", "--json", "--port", String(proxy.port)]);
+  await client.line();
+  isWelcome = false;
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await client.object();
+  await client.write("send server note 1\n");
+  await client.object();
+  proxy.to = server.port;
+  assertEquals(JSON.parse(await client.errorLine()), {
+    event: "disconnected",
+    code: "REFUSED",
+    reason: "the server refused",
+    unknown: 0,
+    unsent: 1,
+  });
+  assertEquals(await client.exit(), 1);
+});
+
+Deno.test({ name: "a client can be ended while it reconnects", ignore }, async () => {
+  for (const way of ["SIGINT", "SIGTERM", "stop", "disconnect self", "end"]) {
+    for (const isPending of [false, true]) {
+      await withCable([], async (client, proxy) => {
+        proxy.to = Number(DEAD_PORT);
+        proxy.cutAll();
+        await client.errorLine();
+        if (isPending) {
+          await client.write("send server note 1\n");
+          await client.line();
+        }
+        if (way === "SIGINT" || way === "SIGTERM") client.kill(way);
+        else if (way === "end") await client.endInput();
+        else await client.write(way + "\n");
+        assertEquals(await client.exit(), isPending ? 1 : 0, way);
+        assertEquals(
+          linesOf(client.stderr).slice(1),
+          isPending ? ["0 packets may have arrived, 1 packet was not sent"] : [],
+        );
+      });
+    }
+  }
+});
+
+Deno.test(
+  { name: "a signal ends a client whose request waits for the server to be back", ignore },
+  async () => {
+    await withCable([], async (client, proxy) => {
+      proxy.to = Number(DEAD_PORT);
+      proxy.cutAll();
+      await client.errorLine();
+      await client.write("mode\nrequest server echo 1\n");
+      await client.line();
+      client.kill("SIGINT");
+      assertEquals(await client.exit(), 1);
+      assertEquals(linesOf(client.stderr).slice(1), [
+        "CLOSED: closed",
+        "0 packets may have arrived, 1 packet was not sent",
+      ]);
+    });
+  },
+);

@@ -1,7 +1,16 @@
 // `server` as a real process, and this test as its clients.
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
-import { cliCommand, CliServer, finish, Process, runCli, withDirectory } from "../support/cli.ts";
+import {
+  cliCommand,
+  CliServer,
+  DEAD_PORT,
+  finish,
+  Process,
+  runCli,
+  withDirectory,
+} from "../support/cli.ts";
+import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { visit, type Visitor } from "../support/visitor.ts";
 import { pause, until, within } from "../support/wait.ts";
@@ -216,6 +225,101 @@ Deno.test(
     assertEquals(await stop(server), 0);
   },
 );
+
+Deno.test({
+  name: "a server tells who lost the connection and who is back, and its commands heed it",
+  ignore,
+}, async () => {
+  await using server = await CliServer.start(["--json"]);
+  const port = Number(server.to[1]);
+  await using proxy = await FaultyProxy.listen({ to: port });
+  await using client = await visit({ port: proxy.port });
+  const heard: unknown[] = [];
+  client.bindFallback((data) => void heard.push(data)).bindAction("ask", () => "an answer");
+  const { id } = client;
+  const { address } = await server.object();
+  const ask = async (command: string) => {
+    await server.write(command + "\n");
+    return await server.object();
+  };
+
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  assertEquals(await server.object(), { event: "detached", id, address, code: "CONNECTION_LOST" });
+  const { connections } = await ask("list") as { connections: Record<string, unknown>[] };
+  assertEquals(connections.map(({ id, state }) => ({ id, state })), [{ id, state: "detached" }]);
+  const mode = await ask("mode");
+  assertEquals([mode.connections, mode.detached], [1, 1]);
+  assertEquals(await ask(`send ${id} note 1`), { command: "send", id, sent: false, kept: true });
+  assertEquals(await ask("broadcast 2"), { command: "broadcast", sent: 0, kept: 1, missed: [] });
+  const { state, session, unacknowledged, dropped } = await ask(`coninfo ${id}`);
+  assertEquals({ state, session, unacknowledged, dropped }, {
+    state: "detached",
+    session: true,
+    unacknowledged: 2,
+    dropped: 0,
+  });
+  assertEquals(await ask("pingall"), {
+    command: "pingall",
+    pings: [{ id, ms: null, failure: "detached" }],
+  });
+  await server.write(`ping ${id}\n`);
+  assertEquals(JSON.parse(await server.errorLine()), {
+    command: "ping",
+    error: { message: "nobody is there to be pinged: its client is detached" },
+  });
+
+  await server.write(`request ${id} ask\n`);
+  proxy.to = port;
+  const told = [await server.object(), await server.object()];
+  const { address: since } = told.find(({ event }) => event === "resumed")!;
+  assertEquals(told.find(({ event }) => event), { event: "resumed", id, address: since });
+  assertEquals(told.find(({ command }) => command), {
+    command: "request",
+    id,
+    action: "ask",
+    reply: "an answer",
+  });
+  assertEquals(heard, [1, 2]);
+
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  assertEquals((await server.object()).event, "detached");
+  await server.write(`disconnect ${id}\n`);
+  const ends = [await server.object(), await server.object()];
+  assertEquals(ends.map(({ event, command }) => event ?? command).sort(), [
+    "disconnect",
+    "disconnected",
+  ]);
+  assertEquals(await stop(server), 0);
+});
+
+Deno.test({ name: "for people a server says in words who is detached", ignore }, async () => {
+  await using server = await CliServer.start();
+  const port = Number(server.to[1]);
+  await using proxy = await FaultyProxy.listen({ to: port });
+  await using client = await visit({ port: proxy.port });
+  const { id } = client;
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await until(() => client.state === "reconnecting", "the client noticed");
+  for (let line = ""; !line.includes("detached");) {
+    await server.write("mode\n");
+    line = await server.line();
+  }
+  await server.write(`mode\nlist\nsend ${id} note\nbroadcast 1\npingall\n`);
+  assertEquals(
+    await server.line(),
+    `server, listening, 127.0.0.1:${port}, 1 connection (1 detached)`,
+  );
+  assertMatch(await server.line(), /^id +address +state +age +in +out$/);
+  assertMatch(await server.line(), new RegExp(`^${id} +127\\.0\\.0\\.1:\\d+ +detached +\\d+s `));
+  assertEquals(await server.line(), "kept until it is back: its client is detached");
+  assertEquals(await server.line(), "sent to 0, kept for 1 detached");
+  await server.line();
+  assertMatch(await server.line(), new RegExp(`^${id} +detached$`));
+  assertEquals(await stop(server), 0);
+});
 
 Deno.test({
   name: "each line of a server's input is a command, and a wrong one ends nothing",

@@ -35,6 +35,12 @@ const WRONG: Record<string, string[][]> = {
     ["send", "echo", "1", "--lines"],
     ["send", "echo", "--timeout", "100"],
   ],
+  "a number of attempts that is none": [
+    ["send", "echo", "--retries", "-1"],
+    ["send", "echo", "--retries", "often"],
+    ["client", "--retries", "1.5"],
+    ["server", "--retries", "1"],
+  ],
   "a time that is none": [
     ["send", "echo", "--request", "--timeout", "0"],
     ["send", "echo", "--request", "--timeout", "soon"],
@@ -95,9 +101,17 @@ Deno.test("--help of each command says all its options, and has an example", asy
   const options = ["--host", "--port", "--unix", "--json", "--help"];
   const expected: Record<string, string[]> = {
     "": ["server", "client", "send", "--version", "Exit codes", "NO_COLOR"],
-    server: [...options, "--name", "echo", "broadcast", "print", "SIGINT"],
-    client: [...options, "--name"],
-    send: [...options, "--request", "--lines", "--text", "--timeout", "<action> [json]"],
+    server: [...options, "--name", "echo", "broadcast", "print", "SIGINT", "10 s"],
+    client: [...options, "--name", "--retries"],
+    send: [
+      ...options,
+      "--request",
+      "--lines",
+      "--text",
+      "--timeout",
+      "--retries",
+      "<action> [json]",
+    ],
   };
   await Promise.all(
     Object.entries(expected).map(async ([command, parts]) => {

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, Server } from "../../mod.ts";
-import { cliCommand, programCommand, withDirectory } from "../support/cli.ts";
+import { cliCommand, DEAD_PORT, programCommand, withDirectory } from "../support/cli.ts";
+import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { Key, Terminal, type TerminalOptions, testTerminal } from "../support/terminal.ts";
 import { visit, type Visitor } from "../support/visitor.ts";
@@ -442,6 +443,67 @@ testTerminal("a console that was stopped by Ctrl-Z goes on when it is brought ba
   await terminal.shows("SERVER> trigger echo 12", "12", "SERVER>");
 });
 
+testTerminal(
+  "a console tells of connections that are lost and come back, above the typed line",
+  async () => {
+    await withServer(async (terminal) => {
+      const port = Number(/:(\d+)$/.exec(terminal.screen.text[0])![1]);
+      await using proxy = await FaultyProxy.listen({ to: port });
+      await using client = await visit({ port: proxy.port });
+      client.bindAction("ask", () => "an answer");
+      const { id } = client;
+      await terminal.shows(/connected from/, "SERVER>");
+      await terminal.press("typed");
+      proxy.to = Number(DEAD_PORT);
+      proxy.cutAll();
+      await terminal.shows(`${id} detached: CONNECTION_LOST`, "SERVER> typed");
+      await terminal.press(Key.CtrlC);
+      await terminal.enter(`request ${id} ask`);
+      await terminal.shows(`SERVER> request ${id} ask`, "waiting: its client is detached");
+      proxy.to = port;
+      await terminal.shows(
+        "waiting: its client is detached",
+        new RegExp(`^${id} resumed from 127\\.0\\.0\\.1:\\d+$`),
+        '"an answer"',
+        "SERVER>",
+      );
+    });
+  },
+);
+
+testTerminal("a client's console goes on while the client reconnects", async () => {
+  await using server = new Server({ port: 0 });
+  server.bindAction("echo", (data) => data);
+  await server.start();
+  await using proxy = await FaultyProxy.listen({ to: server.port });
+  await using terminal = new Terminal(cliCommand(["client", "--port", String(proxy.port)]));
+  await terminal.shows("CLIENT>");
+  const rows = (pattern: RegExp) => terminal.screen.text.filter((row) => pattern.test(row)).length;
+  const lost = /^the connection is lost, reconnecting: CONNECTION_LOST: /;
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await until(() => rows(lost) === 1, "the loss shows");
+  await terminal.shows("CLIENT>");
+  await terminal.enter("request server echo 1");
+  await terminal.shows("waiting: the client is reconnecting");
+  await terminal.press(Key.CtrlC);
+  await terminal.shows("^C", "CLIENT>");
+  // It is asked all the same.
+  proxy.to = server.port;
+  await until(() => rows(/^1$/) === 1, "the reply shows");
+  await until(() => rows(/^reconnected, nothing was lost$/) === 1, "the return shows");
+  await terminal.shows("CLIENT>");
+
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await until(() => rows(lost) === 2, "the second loss shows");
+  await terminal.press(Key.CtrlC);
+  await terminal.shows("Stop the client? [y/N]");
+  await terminal.enter("y");
+  assertEquals(await terminal.exit(), 0);
+  await terminal.shows("Stop the client? [y/N] y", "stopped");
+});
+
 testTerminal("clear clears the screen", async () => {
   await withServer(async (terminal) => {
     await terminal.enter("help");
@@ -522,3 +584,24 @@ testTerminal(
     }
   },
 );
+
+testTerminal("--lines shows on a terminal that it is reconnecting", async () => {
+  await using server = new Server({ port: 0 });
+  const noted: unknown[] = [];
+  server.bindAction("note", (data) => void noted.push(data));
+  await server.start();
+  await using proxy = await FaultyProxy.listen({ to: server.port });
+  const command = cliCommand(["send", "note", "--lines", "--port", String(proxy.port)]);
+  await using terminal = new Terminal(command);
+  await terminal.enter("one");
+  await until(() => noted.length === 1, "the line came");
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await terminal.shows(/^1 packet, reconnecting, attempt \d+$/);
+  proxy.to = server.port;
+  await terminal.shows(/^1 packet, \d+ a second$/);
+  await terminal.press(Key.CtrlD);
+  assertEquals(await terminal.exit(), 0);
+  assert(!terminal.raw.includes("\x1b"));
+  assertEquals(noted, ["one"]);
+});

@@ -11,7 +11,9 @@ import { TextLineStream } from "@std/streams";
 import { fileURLToPath } from "node:url";
 import type { Chat } from "../../examples/chat/contract.ts";
 import { Client, RequestError } from "../../mod.ts";
-import { within } from "../support/wait.ts";
+import { DEAD_PORT } from "../support/cli.ts";
+import { FaultyProxy } from "../support/faulty_proxy.ts";
+import { until, within } from "../support/wait.ts";
 
 const root = new URL("../../", import.meta.url);
 const readme = await Deno.readTextFile(new URL("examples/README.md", root));
@@ -63,6 +65,13 @@ class Example implements AsyncDisposable {
   async line(): Promise<string | undefined> {
     const { value } = await within(this.#lines.read(), `a line of ${this.#name}`, PATIENCE_MS);
     return value;
+  }
+
+  /** The first line from here on that is like this. */
+  async lineLike(pattern: RegExp): Promise<void> {
+    for (let line = await this.line(); !pattern.test(line ?? ""); line = await this.line()) {
+      assert(line !== undefined, `${this.#name} printed no line like ${pattern}`);
+    }
   }
 
   /** The port that it says it listens on. */
@@ -165,6 +174,25 @@ Deno.test("hello: the client prints what the server replied", async () => {
   await using hello = new Example("examples/hello.ts", ["--port", "0"]);
   await hello.port();
   assertEquals(await hello.end(), { code: 0, lines: ["hello Ada"], errors: "" });
+});
+
+Deno.test("reconnect: every number arrives, though the cable was out", async () => {
+  await using example = new Example("examples/reconnect.ts", ["--port", "0"]);
+  await example.port();
+  const { code, lines, errors } = await example.end();
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  // When each side notices is not certain.
+  const notices = ["the connection is lost: CONNECTION_LOST", "the connection is back"];
+  assertEquals(lines.filter((line) => !notices.includes(line)), [
+    ...["sent 1", "sent 2", "sent 3"],
+    "the cable is pulled",
+    ...["sent 4", "sent 5", "sent 6"],
+    "the cable is plugged in",
+    ...["sent 7", "sent 8", "sent 9"],
+    "arrived: 1 2 3 4 5 6 7 8 9",
+  ]);
+  assertEquals(lines.filter((line) => notices.includes(line)), notices);
+  assert(lines.indexOf(notices[0]) > lines.indexOf("the cable is pulled"));
 });
 
 Deno.test("chat: people hear what is said in their room, and who comes and goes", async () => {
@@ -277,15 +305,60 @@ Deno.test("chat: what others type cannot move the cursor", async () => {
   assertEquals(await eve.line(), `* in ${shown}: Eve${shown}`);
 });
 
-Deno.test("chat: who is cut off has left, and the name is free again", async () => {
+Deno.test("chat: who is cut off for a moment misses nothing, and has not left", async () => {
   const { server, port } = await chatServer();
   await using _server = server;
+  await using proxy = await FaultyProxy.listen({ to: port });
   await using ada = await chatter("Ada", port, "Ada");
-  await using bob = await chatter("Bob", port, "Ada, Bob");
+  await using bob = await chatter("Bob", proxy.port, "Ada, Bob");
   assertEquals(await ada.line(), "* Bob joined lobby");
-  bob.kill("SIGKILL");
+  await bob.type("/join tea");
+  assertEquals(await bob.line(), "* in tea: Bob");
   assertEquals(await ada.line(), "* Bob left lobby");
-  await using _again = await chatter("Bob", port, "Ada, Bob");
+  await ada.type("/join tea");
+  assertEquals(await ada.line(), "* in tea: Ada, Bob");
+  assertEquals(await bob.line(), "* Ada joined tea");
+
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  await bob.lineLike(/^\* reconnecting: ./);
+  await ada.type("are you there?", "/members");
+  assertEquals(await ada.line(), "* here: Ada, Bob");
+  await bob.type("yes");
+  proxy.to = port;
+  const told = [await bob.line(), await bob.line()];
+  assertEquals(told.sort(), ["* back: nothing was missed", "Ada: are you there?"]);
+  assertEquals(await ada.line(), "Bob: yes");
+});
+
+Deno.test("chat: who is cut off for longer has left, and the name is free again", async () => {
+  const { server, port } = await chatServer();
+  await using _server = server;
+  await using proxy = await FaultyProxy.listen({ to: port });
+  await using ada = await chatter("Ada", port, "Ada");
+  await using bob = await chatter("Bob", proxy.port, "Ada, Bob");
+  await using cyd = await chatter("Cyd", proxy.port, "Ada, Bob, Cyd");
+  await using dan = await chatter("Dan", port, "Ada, Bob, Cyd, Dan");
+  for (const name of ["Bob", "Cyd", "Dan"]) {
+    assertEquals(await ada.line(), `* ${name} joined lobby`);
+  }
+  proxy.to = Number(DEAD_PORT);
+  proxy.cutAll();
+  dan.kill("SIGKILL");
+  assertEquals([await ada.line(), await ada.line(), await ada.line()].sort(), [
+    "* Bob left lobby",
+    "* Cyd left lobby",
+    "* Dan left lobby",
+  ]);
+  await using _dan = await chatter("Dan", port, "Ada, Dan");
+  await using _cyd = await chatter("Cyd", port, "Ada, Cyd, Dan");
+  // Two come back too late.
+  proxy.to = port;
+  await bob.lineLike(/^\* reconnecting: ./);
+  assertEquals(await bob.line(), "* in lobby: Ada, Bob, Cyd, Dan");
+  await cyd.lineLike(/^\* reconnecting: ./);
+  assertEquals(await cyd.line(), "* disconnected: the name Cyd is taken");
+  assertEquals((await cyd.end()).code, 1);
 });
 
 Deno.test({
@@ -296,11 +369,11 @@ Deno.test({
     await using _server = server;
     await using ada = await chatter("Ada", port, "Ada");
     server.kill("SIGINT");
-    assertEquals(await ada.line(), "* disconnected: the chat is over");
-    // It does not wait for the line that nobody will type.
-    assertEquals(await ada.line(), undefined);
-    assertEquals(await ada.end(), { code: 1, lines: [], errors: "" });
+    // It may begin again.
+    assertEquals(await ada.line(), "* reconnecting: the chat is over");
     assertEquals(await server.end(), { code: 0, lines: [], errors: "" });
+    await ada.type("/quit");
+    assertEquals(await ada.end(), { code: 0, lines: [], errors: "" });
   },
 });
 
@@ -358,6 +431,66 @@ Deno.test("ship_log: standard input is shipped too, by several at once", async (
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("ship_log: lines survive the cuts of the connection", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const out = `${directory}/received.log`;
+    const { server, port } = await receiver(out);
+    await using _server = server;
+    await using proxy = await FaultyProxy.listen({
+      to: port,
+      plans: [
+        { toServer: { cut: { after: 300_000, by: "reset" } } },
+        { toClient: { cut: { after: 2_000, by: "fin" } } },
+      ],
+    });
+    const log = Array.from({ length: 10_000 }, (_, n) => `${n}${" padding".repeat(10)}\n`).join("");
+    assertEquals(await ship(proxy.port, "-", new TextEncoder().encode(log)), {
+      code: 0,
+      lines: ["10000 of 10000 lines arrived"],
+      errors: "",
+    });
+    assertEquals(proxy.links.length, 3);
+    assertEquals(await Deno.readTextFile(out), log);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: "ship_log: when the receiver was started anew, the shipper stops",
+  ignore,
+  async fn() {
+    const directory = await Deno.makeTempDir();
+    try {
+      const out = `${directory}/received.log`;
+      const { server, port } = await receiver(out);
+      await using _server = server;
+      await using proxy = await FaultyProxy.listen({ to: port });
+      const args = ["--port", `${proxy.port}`];
+      await using client = new Example("ship app.log", args, { "app.log": "-" });
+      await client.type("one");
+      await until(() => Deno.readTextFileSync(out) === "one\n", "the line was written");
+      server.kill("SIGINT");
+      assertEquals((await server.end()).code, 0);
+      const next = await receiver(out);
+      await using _next = next.server;
+      proxy.to = next.port;
+      await until(
+        () => proxy.links.length > 1 && proxy.open.length === 0,
+        "it came back, and left",
+      );
+      await client.type("two");
+      const { code, errors } = await client.end();
+      assertEquals(code, 1);
+      assertEquals(errors, "the session could not go on: restarted\n");
+      assertEquals(await Deno.readTextFile(out), "one\n");
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
 });
 
 Deno.test("ship_log: what cannot be shipped is an error", async () => {

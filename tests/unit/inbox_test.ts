@@ -13,6 +13,8 @@ function packet(name: string): ReceivedPacket {
 /** A receiver whose handlers are given by name, and that notes what happens. */
 class Recorder implements Receiver {
   readonly events: string[] = [];
+  /** What was handed over, in order. */
+  readonly handedOver: string[] = [];
   readonly inbox: Inbox;
   /** What runs. */
   handlers: Record<string, (packet: ReceivedPacket) => unknown> = {};
@@ -33,11 +35,13 @@ class Recorder implements Receiver {
     return prepared ? prepared.then(() => run) : run;
   }
 
-  run(run: Run): unknown {
+  run(run: Run, { action }: ReceivedPacket): unknown {
+    this.handedOver.push(action);
     return run(peer);
   }
 
   taken({ action }: ReceivedPacket): void {
+    this.handedOver.push(action);
     this.events.push(`taken ${action}`);
   }
 
@@ -194,6 +198,24 @@ Deno.test("no more handlers run at once than allowed, and the others follow in o
   assertEquals([...gates.keys()], names);
   assertEquals(most, 2);
   assertFalse(recorder.inbox.isFull);
+});
+
+Deno.test("packets are handed over in order, each when its handler is called, and not before", async () => {
+  const recorder = new Recorder(2);
+  const checked = Promise.withResolvers<void>();
+  const slow = Promise.withResolvers<void>();
+  recorder.preparations = { b: () => checked.promise };
+  recorder.handlers = { a: () => slow.promise };
+  recorder.push("a", "b", "c", "d");
+  assertEquals(recorder.handedOver, []);
+  recorder.inbox.startDispatch();
+  assertEquals(recorder.handedOver, ["a"]);
+  checked.resolve();
+  await recorder.seen("d = undefined");
+  assertEquals(recorder.handedOver, ["a", "b", "c", "d"]);
+  slow.resolve();
+  await recorder.idle();
+  assertEquals(recorder.handedOver, ["a", "b", "c", "d"]);
 });
 
 Deno.test("a packet that holds its place counts as one that runs", async () => {

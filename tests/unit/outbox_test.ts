@@ -209,10 +209,12 @@ Deno.test("the protocol's own packets go out unstamped and unnumbered", () => {
 });
 
 Deno.test("between two wires the protocol's own packets go nowhere, nor out later", () => {
-  const { outbox } = makeSession();
+  const { outbox, window } = makeSession({ maxBufferedBytes: 100 });
+  window.add("{}", 1_000);
   outbox.detach(0);
   assertEquals(outbox.sendControl("@ping", 3), undefined);
-  assertEquals(attach(outbox).lines, []);
+  assertEquals(outbox.packetsSent, 0);
+  assertEquals(attach(outbox).lines, ["{}"]);
 });
 
 Deno.test("a packet that the peer would refuse is not sent, and uses up no number", async () => {
@@ -669,6 +671,14 @@ Deno.test("between two wires a send waits for room in the window as well", async
   assertEquals([await fate(three), next.take()], ["waits", [1, 2]]);
 });
 
+Deno.test("between two wires the window alone says how much a send may leave", async () => {
+  const { outbox, window } = makeSession({ maxBufferedBytes: 300 });
+  outbox.detach(0);
+  for (let n = 0; n < 9; n++) assertEquals(await fate(send(outbox, head(n))), "sent");
+  assert(window.bytes > 900);
+  assertEquals(attach(outbox).take(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
 Deno.test("between two wires what the window holds and what waits is what is buffered", async () => {
   const { wire, outbox, window } = makeFull({ maxBufferedBytes: 500 });
   wire.buffered = 1_000_000;
@@ -723,6 +733,16 @@ Deno.test("the next wire is on hold no more", () => {
   send(outbox, head(1));
   outbox.sendVolatile(head(2), OLDEST);
   assertEquals([next.take(), outbox.dropped], [[1, 2], 0]);
+});
+
+Deno.test("once the wire has gone nothing is held back from it: what was is kept as all else is", async () => {
+  const { outbox, window } = makeSession({ window: NARROW });
+  outbox.hold();
+  const sent = [1, 2, 3].map((data) => send(outbox, head(data)));
+  outbox.detach(Infinity);
+  outbox.admit();
+  assertEquals(await Promise.all(sent.map(fate)), ["sent", "sent", "waits"]);
+  assertEquals([window.length, attach(outbox).take()], [2, [1, 2]]);
 });
 
 Deno.test("what is held is bounded as what is sent is", async () => {
@@ -898,9 +918,11 @@ Deno.test("what waits for a wire that has ended does not go out on it when the n
   next.isCongested = true;
   outbox.sendVolatile(head(2), OLDEST);
   await wire.flush();
-  assertEquals([wire.lines, next.lines], [[], []]);
+  assertEquals([wire.lines, wire.waiting.length, next.lines], [[], 0, []]);
+  outbox.sendVolatile(head(3), OLDEST);
+  assertEquals(next.waiting.length, 1);
   await next.flush();
-  assertEquals([wire.lines, next.take(), next.waiting.length], [[], [2], 0]);
+  assertEquals([wire.lines, next.take(), next.waiting.length], [[], [2, 3], 0]);
 });
 
 // The end

@@ -185,6 +185,12 @@ Deno.test("while this side does not listen the peer's silence means nothing", ()
   assertEquals(events.at(-1), "63000 ConnectionError HEARTBEAT_TIMEOUT");
 });
 
+Deno.test("silence from before it began to watch is not held against the peer", () => {
+  using scene = new Scene({ heartbeatMs: 1_000, deadAfterMs: 3_000 });
+  scene.silentSince = scene.sweep.now() - 60_000;
+  assertEquals(scene.pass(2_999), ["1000 ping", "2000 ping"]);
+});
+
 Deno.test("a process that was stopped holds nobody's silence against them", () => {
   using scene = new Scene({ heartbeatMs: 5_000, deadAfterMs: 15_000, stallTimeoutMs: 4_000 });
   scene.send(4);

@@ -36,8 +36,8 @@ Deno.test("what was taken out or dropped makes room", () => {
   assertEquals(queue.dropped, 0);
   queue.clear();
   assertEquals([queue.length, queue.dropped], [0, 2]);
-  queue.push("d", 20, OLDEST);
-  assertEquals([queue.dropped, drain(queue)], [2, ["d"]]);
+  for (const line of ["d", "e"]) queue.push(line, 10, OLDEST);
+  assertEquals([queue.dropped, drain(queue)], [2, ["d", "e"]]);
 });
 
 Deno.test("an empty queue takes one packet of any size", () => {

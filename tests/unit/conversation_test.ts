@@ -1,0 +1,323 @@
+// A conversation without sockets: its wires are scripted.
+
+import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
+import { ActionTable } from "../../actions.ts";
+import type { CloseInfo, Peer } from "../../contract.ts";
+import { Conversation } from "../../conversation.ts";
+import { ProtocolError } from "../../errors.ts";
+import { type ConnectionLimits, DEFAULTS, resolveConnectionLimits } from "../../options.ts";
+import { encodeHead, parseLine, type RawFields } from "../../packet.ts";
+import { Sweep } from "../../sweep.ts";
+import type { Transport } from "../../transport.ts";
+import { Wire } from "../../wire.ts";
+import { bytes } from "../support/bytes.ts";
+import { settle, until } from "../support/wait.ts";
+
+const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
+const { maxPacketBytes, replayPackets, replayBytes } = DEFAULTS;
+const PEER_LIMITS = { maxPacketBytes, replayPackets, replayBytes };
+
+/** The other end of a wire: says what it is told to, and keeps what it hears. */
+class ScriptedEnd implements Transport {
+  readonly address = "memory";
+  readonly #chunks: (Uint8Array | null)[] = [];
+  #next: PromiseWithResolvers<void> | undefined;
+  #heard = "";
+  isClosed = false;
+
+  /** Says these lines, in one piece. */
+  say(...lines: string[]): void {
+    this.#push(bytes(lines.map((line) => line + "\n").join("")));
+  }
+
+  /** Ends its bytes. */
+  fin(): void {
+    this.#push(null);
+  }
+
+  /** What it has heard. */
+  get heard(): RawFields[] {
+    return this.#heard.split("\n").slice(0, -1).map((line) => parseLine(line));
+  }
+
+  /** The numbers of what it has heard that has one. */
+  get seqs(): unknown[] {
+    return this.heard.map(({ seq }) => seq).filter((seq) => seq !== undefined);
+  }
+
+  /** The last acknowledgement that it has heard. */
+  get ack(): unknown {
+    return this.heard.map(({ ack }) => ack).findLast((ack) => ack !== undefined);
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    while (this.#chunks.length === 0 && !this.isClosed) {
+      this.#next = Promise.withResolvers();
+      await this.#next.promise;
+    }
+    return this.#chunks.shift() ?? null;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    this.#heard += new TextDecoder().decode(bytes);
+    return Promise.resolve(bytes.length);
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#next?.resolve();
+  }
+
+  #push(chunk: Uint8Array | null): void {
+    this.#chunks.push(chunk);
+    this.#next?.resolve();
+  }
+}
+
+/** A conversation of a session, and what becomes of it. */
+class Scene implements AsyncDisposable {
+  readonly conversation: Conversation;
+  /** The end of its first wire. */
+  readonly end = new ScriptedEnd();
+  readonly handled: unknown[] = [];
+  readonly events: string[] = [];
+  /** What handlers of `wait` wait for. */
+  readonly gate = Promise.withResolvers<void>();
+  readonly #sweep = new Sweep();
+  readonly #limits;
+
+  constructor(limits: ConnectionLimits = {}) {
+    this.#limits = resolveConnectionLimits(limits);
+    const actions = new ActionTable();
+    actions.bind("note", (data) => void this.handled.push(data));
+    actions.bind("wait", (data) => {
+      this.handled.push(data);
+      return this.gate.promise;
+    });
+    const note = (what: string) => ({ code }: CloseInfo) =>
+      void this.events.push(`${what} ${code}`);
+    this.conversation = new Conversation({
+      id: "id",
+      token: TOKEN,
+      wire: this.#wire(this.end),
+      peerLimits: PEER_LIMITS,
+      hasSession: true,
+      sweep: this.#sweep,
+      limits: this.#limits,
+      actions,
+      onDetach: note("detached"),
+      onEnd: note("ended"),
+    }, {} as Peer);
+    this.conversation.inbox.startDispatch();
+  }
+
+  /** The peer comes back on another wire; this is how far it is. */
+  resume(ack: number): ScriptedEnd {
+    const end = new ScriptedEnd();
+    this.conversation.resume(this.#wire(end), ack);
+    return end;
+  }
+
+  /** Sends packets with this data. */
+  send(...data: unknown[]): void {
+    for (const one of data) this.conversation.send(encodeHead({ action: "note", data: one }));
+  }
+
+  /** The peer's socket is gone. */
+  async drop(end = this.end): Promise<void> {
+    end.fin();
+    await until(() => this.conversation.state === "detached", "the drop was seen");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.gate.resolve();
+    this.conversation.abandon({ code: "CLOSED", reason: "the test is over" });
+    await this.conversation.closed;
+  }
+
+  #wire(end: ScriptedEnd): Wire {
+    const wire = new Wire(end, { limits: this.#limits, sweep: this.#sweep });
+    // Nobody lingers here: the other end has nothing more to say after a goodbye.
+    const { closeWrite } = end;
+    end.closeWrite = () => {
+      end.fin();
+      return closeWrite.call(end);
+    };
+    return wire;
+  }
+}
+
+/** A packet of the peer's. */
+function packet(seq: number, data: unknown = seq, more: Record<string, unknown> = {}): string {
+  return JSON.stringify({ action: "note", data, token: TOKEN, seq, ...more });
+}
+
+Deno.test("on the next wire goes out what the peer has not handed over, and nothing else", async () => {
+  await using scene = new Scene();
+  scene.send("a", "b", "c");
+  await settle();
+  assertEquals(scene.end.seqs, [1, 2, 3]);
+  await scene.drop();
+  scene.send("d");
+  const next = scene.resume(2);
+  await settle();
+  assertEquals(next.heard.map(({ seq, data }) => [seq, data]), [[3, "c"], [4, "d"]]);
+  assertEquals([scene.conversation.stats.unacknowledged, scene.events], [2, [
+    "detached CONNECTION_LOST",
+  ]]);
+});
+
+Deno.test("what is resumed again and again, since nobody heard of it, uses nothing up", async () => {
+  await using scene = new Scene();
+  scene.send("a", "b");
+  await scene.drop();
+  for (let round = 0; round < 3; round++) {
+    const lost = scene.resume(1);
+    await settle();
+    assertEquals(lost.seqs, [2]);
+    await scene.drop(lost);
+  }
+  const last = scene.resume(1);
+  last.say('{"action":"@ack","ack":2}');
+  await until(() => scene.conversation.stats.unacknowledged === 0, "all was acknowledged");
+  assertEquals(last.seqs, [2]);
+});
+
+Deno.test("a peer that comes back takes over: its earlier wire is told, and not heard any more", async () => {
+  await using scene = new Scene();
+  scene.end.say(packet(1));
+  await until(() => scene.handled.length === 1, "the first was handled");
+  const next = scene.resume(0);
+  scene.end.say(packet(2, "from the earlier wire"), "no JSON");
+  scene.end.fin();
+  await settle();
+  next.say(packet(2));
+  await until(() => scene.handled.length === 2, "the second was handled");
+  assertEquals([scene.handled, scene.events], [[1, 2], []]);
+  const { action, data } = scene.end.heard.at(-1)!;
+  assertEquals([action, (data as CloseInfo).code], ["@close", "TAKEN_OVER"]);
+  assertEquals(scene.conversation.state, "open");
+});
+
+Deno.test("what is told is what handlers were called for, not what arrived", async () => {
+  await using scene = new Scene({ maxInFlight: 1 });
+  scene.end.say(packet(1, "slow", { action: "wait" }), packet(2), packet(3));
+  await until(() => scene.conversation.inbox.length === 2, "all arrived");
+  assertEquals([scene.handled, scene.conversation.handedOver], [["slow"], 1]);
+  await scene.drop();
+  scene.gate.resolve();
+  await until(() => scene.handled.length === 3, "all were handled");
+  assertEquals(scene.conversation.handedOver, 3);
+});
+
+Deno.test("what comes again is dropped, and acknowledged again", async () => {
+  await using scene = new Scene();
+  scene.end.say(packet(1), packet(2));
+  await until(() => scene.handled.length === 2, "both were handled");
+  await scene.drop();
+  const next = scene.resume(0);
+  next.say(packet(1), packet(2), packet(3), '{"action":"@ping","data":1}');
+  await until(() => next.ack === 3, "all was acknowledged");
+  assertEquals([scene.handled, scene.conversation.stats.ignored], [[1, 2, 3], 2]);
+});
+
+Deno.test("a packet whose ack lets others go out is not acknowledged by those", async () => {
+  await using scene = new Scene({ replayPackets: 1, maxInFlight: 1 });
+  scene.send("a", "b");
+  scene.end.say(packet(1, "slow", { action: "wait" }), packet(2, "waits", { ack: 1 }));
+  await until(() => scene.end.seqs.length === 2, "the second went out");
+  assertEquals([scene.end.ack, scene.conversation.inbox.length], [1, 1]);
+});
+
+Deno.test("whoever waits for one packet's delivery does not wait for that of those behind it", async () => {
+  await using scene = new Scene({ replayPackets: 1 });
+  scene.send("a");
+  let isDelivered = false;
+  const head = encodeHead({ action: "note", data: "b" });
+  scene.conversation.send(head, { delivered: true }).then(() => isDelivered = true, () => {});
+  scene.send("c");
+  for (const ack of [1, 2]) {
+    assertFalse(isDelivered);
+    scene.end.say(`{"action":"@ack","ack":${ack}}`);
+    await until(() => scene.end.seqs.length === ack + 1, "the next one went out");
+    await settle();
+  }
+  assert(isDelivered);
+});
+
+Deno.test("a packet that is refused uses up its number, and one that fails is handed over", async () => {
+  await using scene = new Scene();
+  scene.end.say(packet(1), packet(2, 0, { action: "unbound" }));
+  await until(() => scene.conversation.handedOver === 2, "both were handed over");
+  scene.end.say(JSON.stringify({ action: 5, seq: 3 }));
+  await until(() => scene.conversation.stats.refused === 1, "the third was refused");
+  assertEquals([scene.handled, scene.conversation.handedOver], [[1], 3]);
+});
+
+Deno.test("a session can go on as long as it keeps what the peer lacks", async () => {
+  await using scene = new Scene({ replayPackets: 2 });
+  scene.conversation.sendNow(encodeHead({ action: "note", data: 1 }));
+  assert(scene.conversation.canResume(0));
+  for (const data of [2, 3]) scene.conversation.sendNow(encodeHead({ action: "note", data }));
+  assertEquals([0, 1, 2, 3].map((ack) => scene.conversation.canResume(ack)), [
+    false,
+    true,
+    true,
+    true,
+  ]);
+  const error = assertThrows(() => scene.conversation.canResume(4), ProtocolError);
+  assertEquals(error.code, "PROTOCOL_ERROR");
+});
+
+Deno.test("an ack of what was never sent ends the session", async () => {
+  await using scene = new Scene();
+  scene.send("a");
+  scene.end.say('{"action":"@ack","ack":2}');
+  await until(() => scene.events.length > 0, "it ended");
+  assertEquals([scene.events, scene.conversation.undelivered], [["ended PROTOCOL_ERROR"], {
+    unknown: [{ kind: "packet", action: "note", data: "a" }],
+    unsent: [],
+    forgotten: 0,
+  }]);
+});
+
+Deno.test("which goodbyes a session outlives", async () => {
+  const goodbyes: Record<string, string> = {
+    CONNECTION_LOST: "detached",
+    HEARTBEAT_TIMEOUT: "detached",
+    SLOW_CONSUMER: "detached",
+    GOING_AWAY: "detached",
+    HANDSHAKE_TIMEOUT: "detached",
+    TAKEN_OVER: "ended",
+    CLOSED: "ended",
+    SESSION_LOST: "ended",
+    PROTOCOL_ERROR: "ended",
+    BAD_TOKEN: "ended",
+    E_NEW: "ended",
+  };
+  for (const [code, end] of Object.entries(goodbyes)) {
+    await using scene = new Scene();
+    scene.end.say(JSON.stringify({ action: "@close", data: { code, reason: "x" } }));
+    await until(() => scene.events.length > 0, "it was heard");
+    assertEquals(scene.events, [`${end} ${code}`]);
+    assertEquals(scene.conversation.hasSession, end === "detached");
+  }
+});
+
+Deno.test("what is sent while nobody is there is unsent when the session ends after all", async () => {
+  await using scene = new Scene();
+  scene.send("a");
+  await settle();
+  await scene.drop();
+  scene.send("b");
+  scene.conversation.abandon({ code: "SESSION_LOST", reason: "too long" });
+  const { unknown, unsent } = scene.conversation.undelivered;
+  const dataOf = (lost: { data: unknown }[]) => lost.map(({ data }) => data);
+  assertEquals([dataOf(unknown), dataOf(unsent)], [["a"], ["b"]]);
+  assertFalse(scene.conversation.hasSession);
+  assertEquals(scene.events, ["detached CONNECTION_LOST", "ended SESSION_LOST"]);
+});
