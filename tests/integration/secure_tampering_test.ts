@@ -6,7 +6,7 @@ import type { Direction } from "../support/faulty_proxy.ts";
 import { type Change, inTheMiddle, LINES, type Unit } from "../support/man_in_the_middle.ts";
 import { acrossNetwork } from "../support/network_scene.ts";
 import { concat } from "../support/raw_peer.ts";
-import { CLIENT, SERVER } from "../support/secure_scene.ts";
+import { CLIENT, SERVER } from "../support/identities.ts";
 import { until, within } from "../support/wait.ts";
 
 /** What is done once, to the units of one connection. Says whether it is done. */

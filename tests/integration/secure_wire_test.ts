@@ -26,7 +26,7 @@ import { noiseKeys, NoisePeer, OFFER } from "../support/noise_peer.ts";
 import { concat, hello, line, RawPeer, RawServer } from "../support/raw_peer.ts";
 import { resumeOf } from "../support/raw_session.ts";
 import { withHostileServer, withServer } from "../support/scene.ts";
-import { CLIENT, SERVER } from "../support/secure_scene.ts";
+import { CLIENT, SERVER } from "../support/identities.ts";
 import { pause, until, within } from "../support/wait.ts";
 
 const SECURELY = {

@@ -20,7 +20,7 @@ import {
   type TlsServerOptions,
 } from "../../mod.ts";
 import { AUTHORITY, EXPIRED, ONE, SIGNED, TWO } from "../support/certs.ts";
-import { FaultyProxy } from "../support/faulty_proxy.ts";
+import { FaultyProxy, type OnBytes } from "../support/faulty_proxy.ts";
 import { Logs } from "../support/logs.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
@@ -182,6 +182,31 @@ for (const by of ["fin", "reset"] as const) {
     });
   });
 }
+
+Deno.test("what anyone on the way could say of certificates does not end a client for good", async () => {
+  const BAD_CERTIFICATE = 42, CERTIFICATE_EXPIRED = 45, UNKNOWN_AUTHORITY = 48;
+  let alert: number | undefined;
+  const onBytes: OnBytes = (_link, direction) => {
+    if (alert === undefined || direction === "toServer") return;
+    // Not encrypted, and of nobody.
+    const forged = Uint8Array.of(21, 3, 3, 0, 2, 2, alert);
+    alert = undefined;
+    return forged;
+  };
+  const options = { server: { tls: ONE }, client: TRUSTING, onBytes };
+  await withNetwork(options, async ({ client, proxy, drop, resumed }) => {
+    const { token } = client;
+    for (
+      const [time, code] of [BAD_CERTIFICATE, CERTIFICATE_EXPIRED, UNKNOWN_AUTHORITY].entries()
+    ) {
+      alert = code;
+      await drop();
+      await resumed(time + 1);
+      assertEquals([alert, proxy.links.length], [undefined, 1 + 2 * (time + 1)]);
+    }
+    assertEquals(client.token, token);
+  });
+});
 
 Deno.test("row 41: without a session a cut is told from an end in order", async () => {
   const ends: string[] = [];

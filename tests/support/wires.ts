@@ -6,7 +6,7 @@
 
 import type { ClientOptions, ServerOptions } from "../../mod.ts";
 import { ONE } from "./certs.ts";
-import { CLIENT, SERVER } from "./secure_scene.ts";
+import { CLIENT, SERVER } from "./identities.ts";
 
 /** What both sides are told. */
 export interface WireOptions {
