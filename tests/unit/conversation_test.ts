@@ -12,7 +12,7 @@ import type { Transport } from "../../transport.ts";
 import type { Undelivered } from "../../window.ts";
 import { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
-import { settle, until } from "../support/wait.ts";
+import { settle, until, within } from "../support/wait.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
 const { maxPacketBytes, replayPackets, replayBytes } = DEFAULTS;
@@ -338,6 +338,7 @@ Deno.test("a delivery whose session is lost in the very turn it was sent rejects
   const waiting = [conversation.send(head, { delivered: true }), conversation.delivered()];
   const { unsent } = scene.renew();
   const codes = waiting.map((one) => one.then(() => "resolved", ({ code }) => code));
-  assertEquals(await Promise.all(codes), ["SESSION_LOST", "SESSION_LOST"]);
+  const outcomes = await within(Promise.all(codes), "both outcomes", 1_000);
+  assertEquals(outcomes, ["SESSION_LOST", "SESSION_LOST"]);
   assertEquals(unsent.map(({ data }) => data), ["lost"]);
 });
