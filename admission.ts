@@ -220,9 +220,7 @@ export class Admission {
     try {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
-        const { address } = wire;
-        const asking = this.#authenticate(hello, { address, fingerprint, signal });
-        const attached = await abortable(asking, signal);
+        const attached = await this.#letIn(hello, { address: wire.address, fingerprint, signal });
         // It may have been called off since that was settled.
         signal.throwIfAborted();
         register({ hello, wire, from, fingerprint, attached });
@@ -235,13 +233,29 @@ export class Admission {
     }
   }
 
-  /** Resolves to what is attached to the connection. */
-  async #authenticate(hello: Hello, who: Omit<Handshake, "auth">): Promise<unknown> {
-    const { authenticate, find } = this.#parts;
+  /**
+   * Resolves to what is attached to the connection. Whoever was let in to go on with a session that has
+   * ended meanwhile is judged anew.
+   */
+  async #letIn(hello: Hello, who: Omit<Handshake, "auth">): Promise<unknown> {
+    const find = () => this.#parts.find(hello, who.fingerprint);
+    for (;;) {
+      const held = find();
+      const attached = await abortable(this.#authenticate(hello, held, who), who.signal);
+      if (!held || held === find()) return attached;
+    }
+  }
+
+  /** Asks `authenticate`. */
+  async #authenticate(
+    hello: Hello,
+    held: Connection | undefined,
+    who: Omit<Handshake, "auth">,
+  ): Promise<unknown> {
+    const { authenticate } = this.#parts;
     if (!authenticate) return undefined;
     let verdict: Verdict;
     try {
-      const held = find(hello, who.fingerprint);
       verdict = await authenticate({ auth: hello.auth, ...who }, held);
     } catch (cause) {
       // One of this module's own errors is no word to the client either.

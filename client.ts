@@ -47,12 +47,14 @@ import {
   checkOptions,
   checkSignal,
   checkTls,
+  DEFAULTS,
   resolveClientLimits,
   type ResolvedClientLimits,
   type ResolvedEndpoint,
   resolveEndpoint,
 } from "./options.ts";
 import { createPacket, encodeHead, type OutgoingPacket, type Packet } from "./packet.ts";
+import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
@@ -95,6 +97,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   #state: ClientState = "idle";
   #connecting: Promise<void> | undefined;
   #epoch: string | undefined;
+  #attempt = 0;
   /** How much had been received when the socket of the moment came. */
   #receivedBefore = 0;
   #connection: Connection<Flipped<C>> | undefined;
@@ -125,7 +128,14 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       tls: checkTls("client", options),
       secure: resolveSecure(options.secure),
       hello: () => this.#hello(),
-      onRetry: (attempt) => this.#tell("onRetry", attempt),
+      onRetry: (retry) => {
+        const { error } = retry;
+        // What was to be resumed did not fit into the first line beside `auth`, and never will.
+        if (error instanceof PnetworkError && error.code === "PACKET_TOO_LARGE") {
+          this.#epoch = undefined;
+        }
+        this.#tell("onRetry", retry);
+      },
     });
     this.#options = { ...options };
     this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
@@ -381,7 +391,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   async #connectFirst(signal: AbortSignal, retry: boolean): Promise<void> {
     const { maxAttempts } = this.#limits;
-    const most = retry ? maxAttempts || false : 1;
+    const most = retry ? maxAttempts === 0 ? 1 : maxAttempts : 1;
     const { wire, welcome } = await this.#dialler.dial(signal, { maxAttempts: most });
     if (signal.aborted) return await dropUnwanted(wire, signal);
     this.#register(welcome, wire);
@@ -394,6 +404,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
         token: connection.token,
         epoch: this.#epoch,
         ack: conversationOf(connection).handedOver,
+        attempt: ++this.#attempt,
       }
       : undefined;
     const { session } = this.#limits;
@@ -411,6 +422,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       hasSession: this.#limits.session && welcome.epoch !== undefined,
       sweep: this.#sweep,
       limits: this.#limits,
+      budget: new ReplayBudget(DEFAULTS.maxReplayBytes),
       actions: this.#actions,
       publicKey: () => this.encryptKeys?.publicKey,
       onDetach: (info) => {
@@ -472,7 +484,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       if (signal.aborted) return await dropUnwanted(wire, signal);
       if (welcome.ack === undefined) return this.#beginAnew(connection, welcome, wire);
       if (canResume(conversation, welcome.ack, wire)) {
-        conversation.resume(wire, welcome.ack);
+        conversation.resume(wire, { ack: welcome.ack });
         this.#attached(welcome);
         log.info("back at {address} as {id}", { address: this.address, id: connection.id });
         this.#tell("onResume", connection);

@@ -82,6 +82,8 @@ const INPUT_ENDED: CloseInfo = {
 };
 /** What is told to those who ask what was not delivered before anything is known of it. */
 const NOTHING: Undelivered = { unknown: [], unsent: [], forgotten: 0 };
+/** More of them than that are cut off. */
+const MAX_LEAVING = 8;
 const DONE: Promise<void> = Promise.resolve();
 
 /**
@@ -101,7 +103,7 @@ export class Conversation {
   readonly #intake: Intake;
   readonly #closed = Promise.withResolvers<CloseInfo>();
   /** Wires that have been let go of, until their sockets are closed. */
-  readonly #releasing = new Set<Promise<void>>();
+  readonly #leaving = new Map<Wire, Promise<void>>();
 
   #id: string;
   #token: string | null;
@@ -111,6 +113,7 @@ export class Conversation {
   #info: CloseInfo | undefined;
   #undelivered = NOTHING;
   #pingsAfterTurn = false;
+  #lastAttempt = 0;
   #earlierBytesReceived = 0;
   #earlierBytesSent = 0;
 
@@ -269,10 +272,18 @@ export class Conversation {
     return this.#session.delivery?.window.reaches(ack) ?? false;
   }
 
+  /** Whether an attempt to resume is older than the one that the session has gone on with. */
+  isLate(attempt: number | undefined): boolean {
+    return attempt !== undefined && attempt <= this.#lastAttempt;
+  }
+
   /** Goes on over another wire, from what the peer has handed over. The one before it is fenced off. */
-  resume(wire: Wire, ack: number): void {
+  resume(wire: Wire, { ack, attempt }: { ack: number; attempt?: number }): void {
+    this.#lastAttempt = attempt ?? this.#lastAttempt;
     if (this.#state === "open") {
-      this.#release({ code: "TAKEN_OVER", reason: "the client has come back" }, "goodbye", 0);
+      const info = { code: "TAKEN_OVER", reason: "the client has come back" };
+      // All that waits for the old one goes out again.
+      this.#release(info, this.#wire.isCongested ? "at once" : "goodbye", 0);
     }
     this.#session.delivery!.window.acknowledge(ack);
     this.#reattach(wire);
@@ -335,9 +346,13 @@ export class Conversation {
   #release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): void {
     // Where it ends in order, all that was queued may still arrive.
     this.#outbox.detach(manner === "at once" ? this.#wire.bytesOffered : Infinity);
-    const released = this.#attachment.release(info, manner, flushTimeoutMs);
-    this.#releasing.add(released);
-    released.then(() => this.#releasing.delete(released));
+    const wire = this.#wire;
+    const left = this.#attachment.release(info, manner, flushTimeoutMs);
+    this.#leaving.set(wire, left);
+    left.then(() => this.#leaving.delete(wire));
+    // A peer that comes and comes again has no more than so many that are on their way out.
+    const [oldest] = this.#leaving.keys();
+    if (this.#leaving.size > MAX_LEAVING) oldest.abort();
   }
 
   #detach(info: CloseInfo, manner: Manner): void {
@@ -427,9 +442,8 @@ export class Conversation {
   }
 
   async #delivered(entered: Promise<void>): Promise<void> {
+    const delivery = this.#session.delivery!;
     await entered;
-    const { delivery } = this.#session;
-    if (!delivery) throw this.ended ?? noSession();
     if (!delivery.window.isSettled && !this.#pingsAfterTurn) {
       // So that the acknowledgement need not wait for its time. One is enough for all of a turn.
       this.#pingsAfterTurn = true;
@@ -443,7 +457,8 @@ export class Conversation {
 
   /** Answers a request. `false` if the packet is none, or has been answered. */
   reply(packet: ReceivedPacket, data: unknown): boolean {
-    return this.#replies.reply(packet, data);
+    // Nobody waits any more for what an earlier session asked.
+    return this.#replies.reply(packet, data) || this.#session.wasLost(packet);
   }
 
   /** Sends one that never waits. Returns why this peer does not get it, if it does not. */
@@ -574,7 +589,7 @@ export class Conversation {
     this.#questions.end(error);
     this.inbox.close();
     this.#parts.onEnd(info);
-    Promise.all(this.#releasing).then(() => {
+    Promise.all(this.#leaving.values()).then(() => {
       this.#state = "closed";
       this.#closed.resolve(info);
     });

@@ -118,6 +118,7 @@ export class Dialler {
     const { sweep, onRetry } = this.#parts;
     for (let attempt = 1, error: unknown;; attempt++) {
       if (waitsFirst || attempt > 1) {
+        signal.throwIfAborted();
         const delayMs = this.#retryAfterMs ?? this.#backoff.next();
         onRetry({ attempt, delayMs, error });
         await this.#pause(delayMs, signal);
@@ -220,7 +221,7 @@ async function secured(
   conn: Deno.Conn,
   signal: AbortSignal,
 ): Promise<Transport> {
-  const transport = new SocketTransport(conn);
+  const transport = transportOf(conn);
   if (!secure) return transport;
   try {
     const { identity, check } = secure;
@@ -229,6 +230,16 @@ async function secured(
   } catch (error) {
     transport.close();
     throw error;
+  }
+}
+
+function transportOf(conn: Deno.Conn): SocketTransport {
+  try {
+    return new SocketTransport(conn);
+  } catch (cause) {
+    // It was gone before it was looked at.
+    conn.close();
+    throw new ConnectionError("CONNECTION_LOST", "the socket was lost at once", { cause });
   }
 }
 

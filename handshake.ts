@@ -58,6 +58,11 @@ export interface Resume {
   epoch: string;
   /** Up to which number the client has handed everything over. */
   ack: number;
+  /**
+   * Rises with each attempt to go on with this session, so that one that comes late, or was recorded, does
+   * not take the wire of a newer one.
+   */
+  attempt?: number;
 }
 
 /** What a client asks for. */
@@ -220,11 +225,14 @@ function refusalFromData(data: ErrorData): PnetworkError {
 }
 
 function readResume(value: unknown): Resume {
-  const { token, epoch, ack } = asObject(value);
+  const { token, epoch, ack, attempt } = asObject(value);
   if (typeof token !== "string") throw malformed("resume.token must be a string");
   if (!isEpoch(epoch)) throw malformed("resume.epoch must be a string of 1 to 64 characters");
   if (!isCount(ack)) throw malformed("resume.ack must be an integer from 0");
-  return { token, epoch, ack };
+  if (attempt !== undefined && !isCount(attempt)) {
+    throw malformed("resume.attempt must be an integer from 0");
+  }
+  return { token, epoch, ack, ...(attempt === undefined ? {} : { attempt }) };
 }
 
 function readLimits(value: unknown): PeerLimits {

@@ -55,6 +55,8 @@ export class Outbox {
   /** Settles with the last of those that wait. */
   #allEntered = Promise.resolve();
   #waitingBytes = 0;
+  /** How much was put onto the wire of the moment at once, when it came. */
+  #replayedBytes = 0;
   #isOnHold = false;
   #packetsSent = 0;
 
@@ -94,7 +96,10 @@ export class Outbox {
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
-    for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
+    for (const entry of this.#session.delivery?.window ?? []) {
+      this.#replayedBytes += entry.bytes;
+      this.#put(entry);
+    }
     // What makes room may wait for the reply to a request that was held.
     this.admit({ isForced: [...this.#waiting].some(({ stamp }) => stamp.id !== undefined) });
   }
@@ -104,6 +109,7 @@ export class Outbox {
     this.#session.delivery?.window.detach(offered);
     this.#volatile.clear();
     this.#wire = undefined;
+    this.#replayedBytes = 0;
     // Between two wires there is nothing to hold back from.
     this.#isOnHold = false;
   }
@@ -292,7 +298,6 @@ export class Outbox {
     // The session outlives the wire that this is too much for: nothing is lost.
     delivery.window.add(line, bytes);
     if (this.#wire) return slowConsumer();
-    delivery.window.giveWay();
   }
 
   #enterStamped(head: string, stamp: Partial<Stamp>): void {
@@ -340,9 +345,11 @@ export class Outbox {
     if (this.#pumped === wire) this.#pumped = undefined;
   }
 
+  /** What was kept for a peer is not held against it when it comes back. */
   #hasRoomFor(bytes: number): boolean {
     const { buffered } = this;
-    return buffered === 0 || buffered + bytes <= this.#limits.maxBufferedBytes;
+    const max = this.#limits.maxBufferedBytes + this.#replayedBytes;
+    return buffered === 0 || buffered + bytes <= max;
   }
 
   #fits(head: string): boolean {

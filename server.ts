@@ -216,7 +216,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       sweep: this.#sweep,
       identity: checkIdentity("secure", options.secure),
       authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
-      find: ({ resume }, fingerprint) => this.#find(resume, fingerprint) as Connection | undefined,
+      find: ({ resume }, fingerprint) => this.#findResumable(resume, fingerprint),
       register: (newcomer) => this.#admit(newcomer),
     });
   }
@@ -564,6 +564,19 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return connection.fingerprint === fingerprint ? connection : undefined;
   }
 
+  /** The same, for `authenticate`: only if the client would go on with it as things stand. */
+  #findResumable(resume: Resume | undefined, fingerprint?: string): Connection | undefined {
+    const connection = this.#find(resume, fingerprint);
+    if (!connection || !resume) return undefined;
+    try {
+      const canGoOn = conversationOf(connection).canResume(resume.ack);
+      return canGoOn ? connection as unknown as Connection : undefined;
+    } catch {
+      // It will be refused for that.
+      return undefined;
+    }
+  }
+
   /** Lets a client go on with its session, or begin one. All in one turn: nothing comes in between. */
   #admit(newcomer: Newcomer): void {
     const { resume } = newcomer.hello;
@@ -573,6 +586,9 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       return this.#register(newcomer, resume.epoch === this.#epoch ? "expired" : "restarted");
     }
     const conversation = conversationOf(connection);
+    if (conversation.isLate(resume.attempt)) {
+      throw new ConnectionError("TAKEN_OVER", "the session has gone on over another socket");
+    }
     if (conversation.canResume(resume.ack)) return this.#resume(connection, newcomer, resume);
     // What cannot be replaced is not given up. One that has a wire makes room itself.
     if (connection.state === "detached") this.#registry.checkRoom(newcomer.from);
@@ -581,15 +597,16 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /** Puts a client onto its new wire. The one before, if it is still there, no longer counts. */
-  #resume(connection: Connection<C>, { wire, from }: Newcomer, { epoch, ack }: Resume): void {
+  #resume(connection: Connection<C>, { wire, from }: Newcomer, resume: Resume): void {
     this.#registry.reattach(connection, from);
     const { id } = connection;
     const token = connection.token!;
     const conversation = conversationOf(connection);
     const { handedOver } = conversation;
+    const { epoch } = resume;
     const limits = this.#limits;
     wire.write(encodeWelcome({ id, token, limits, epoch, ack: handedOver, reason: undefined }));
-    conversation.resume(wire, ack);
+    conversation.resume(wire, resume);
     log.info("{id} has come back from {address}", { id, address: wire.address });
     this.#tell("onResume", connection);
   }

@@ -34,6 +34,7 @@ export class Session<Reply> {
   /** Our pings that wait for a pong. */
   readonly pings: Outstanding<void>;
   readonly #answering = new Map<number, unknown>();
+  readonly #lost = new WeakSet<object>();
   #delivery: Delivery | undefined;
 
   /**
@@ -92,6 +93,11 @@ export class Session<Reply> {
     return this.#answering.delete(id);
   }
 
+  /** Whether a request was not answered before its session ended. */
+  wasLost(request: object): boolean {
+    return this.#lost.has(request);
+  }
+
   /** The earliest deadline, `Infinity` when nothing is outstanding. */
   nextDeadline(): number {
     return Math.min(this.requests.nextDeadline(), this.pings.nextDeadline());
@@ -100,6 +106,9 @@ export class Session<Reply> {
   /** Ends whatever is outstanding; a new delivery may begin. */
   end(error: unknown, next?: Delivery): void {
     for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
+    for (const request of this.#answering.values()) {
+      if (request !== null && typeof request === "object") this.#lost.add(request);
+    }
     this.#answering.clear();
     this.#delivery = next;
   }

@@ -65,6 +65,7 @@ export class Window implements Holder {
   #lastWritten = 0;
   #acknowledged = 0;
   #evicted = 0;
+  #end: { error: unknown } | undefined;
 
   /**
    * @param limits How much may be unacknowledged.
@@ -184,6 +185,7 @@ export class Window implements Holder {
 
   /** Settles when everything that was numbered so far is acknowledged, or the session has ended. */
   whenDelivered(): Promise<void> {
+    if (this.#end) return Promise.reject(this.#end.error);
     if (this.isSettled) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#awaited.push({ seq: this.#lastSeq, settler: { resolve, reject } });
@@ -197,6 +199,7 @@ export class Window implements Holder {
 
   /** The session has ended. Returns what it left; call {@linkcode Window.detach} first. */
   end(error: unknown): Undelivered {
+    this.#end = { error };
     const undelivered: Undelivered = {
       unknown: [],
       unsent: [],

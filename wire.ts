@@ -349,7 +349,8 @@ export class Wire implements Sweepable {
   #close(): void {
     if (this.#isClosed()) return;
     this.#state = "closed";
-    this.#waiting.clear();
+    // Whoever holds a wire that has ended holds no memory by it.
+    this.#waiting = this.#spare = new TextBuffer(0);
     this.#sweep.delete(this);
     this.#transport.close();
     this.#changes.notify();

@@ -306,8 +306,13 @@ onBothSidesOfSession(
     assertLess(connection.stats.waiting, COUNT);
     assert(connection.stats.waiting > 50, `${connection.stats.waiting} wait`);
     gate.resolve();
+    await until(() => connection.stats.waiting === 0, "what was read was handled");
     // It does not know how much was received: what was handed over it was told.
-    for (let seq = 2; seq <= COUNT; seq++) await again.sendPacket(packet(seq));
+    for (let seq = 2; seq <= COUNT; seq++) {
+      await again.sendPacket(packet(seq));
+      // Now it heeds its window.
+      if (seq % 20 === 0) await again.ping();
+    }
     await until(() => heard.length === COUNT, () => `all were handled: ${heard.length} were`);
     assertEquals(heard, Array.from({ length: COUNT }, (_, n) => n + 1));
   },

@@ -21,6 +21,7 @@ export const GRANT = { session: true, resumed: false, epoch: "the-first-run" };
 export interface RawResume {
   token: string;
   epoch: string;
+  attempt?: number;
   ack: number;
 }
 
@@ -50,7 +51,9 @@ export async function letComeBack(
 ): Promise<RawPeer & RawWelcome & { resume: RawResume }> {
   const peer = await server.accept();
   const { resume } = (await peer.packetOf("@handshake")).data as { resume: RawResume };
-  assertEquals(resume, resumeOf(earlier, resume?.ack));
+  const { attempt, ...rest } = resume;
+  assert(Number.isSafeInteger(attempt) && attempt! > 0, `attempts are counted: ${attempt}`);
+  assertEquals(rest, resumeOf(earlier, resume.ack));
   const { id, token } = earlier;
   const data = { status: "success", version: 1, id, ...GRANT, resumed: true, ack };
   const welcome = { action: "@handshake", data, token };

@@ -118,7 +118,7 @@ class Scene implements AsyncDisposable {
   /** The peer comes back on another wire; this is how far it is. */
   resume(ack: number): ScriptedEnd {
     const end = new ScriptedEnd();
-    this.conversation.resume(this.#wire(end), ack);
+    this.conversation.resume(this.#wire(end), { ack });
     return end;
   }
 
