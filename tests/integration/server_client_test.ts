@@ -500,9 +500,9 @@ Deno.test("binds are listed, replaced by later ones, and backed by the fallback"
   assertEquals(await client.request("__proto__", 1), ["__proto__", 1]);
   assertEquals(await client.request("add", { n: 0 }), 4);
   assertEquals(server.actions, [
-    { action: "add", bind: "other adder", hasSchema: false },
-    { action: "plain", bind: "named", hasSchema: false },
-    { action: "*", bind: server.actions[2].bind, hasSchema: false },
+    { action: "add", bind: "other adder", hasSchema: false, isSealed: false },
+    { action: "plain", bind: "named", hasSchema: false, isSealed: false },
+    { action: "*", bind: server.actions[2].bind, hasSchema: false, isSealed: false },
   ]);
 });
 
