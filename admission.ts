@@ -220,8 +220,7 @@ export class Admission {
     try {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
-        const who = { address: wire.address, fingerprint, signal };
-        const attached = await this.#letIn(hello, who);
+        const attached = await this.#letIn(hello, { address: wire.address, fingerprint, signal });
         // It may have been called off since that was settled.
         signal.throwIfAborted();
         register({ hello, wire, from, fingerprint, attached });
@@ -239,19 +238,19 @@ export class Admission {
    * ended meanwhile is judged anew.
    */
   async #letIn(hello: Hello, who: Omit<Handshake, "auth">): Promise<unknown> {
-    const { find } = this.#parts;
+    const find = () => this.#parts.find(hello, who.fingerprint);
     for (;;) {
-      const held = find(hello, who.fingerprint);
-      const attached = await abortable(this.#authenticate(hello, who, held), who.signal);
-      if (!held || held === find(hello, who.fingerprint)) return attached;
+      const held = find();
+      const attached = await abortable(this.#authenticate(hello, held, who), who.signal);
+      if (!held || held === find()) return attached;
     }
   }
 
   /** Asks `authenticate`. */
   async #authenticate(
     hello: Hello,
-    who: Omit<Handshake, "auth">,
     held: Connection | undefined,
+    who: Omit<Handshake, "auth">,
   ): Promise<unknown> {
     const { authenticate } = this.#parts;
     if (!authenticate) return undefined;

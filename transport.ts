@@ -221,9 +221,15 @@ export async function startTls(
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
   const tcp = conn as Deno.TcpConn;
-  // What comes of it does not offer this any more.
-  tcp.setNoDelay(true);
-  tcp.setKeepAlive(true);
+  try {
+    // What comes of it does not offer this any more.
+    tcp.setNoDelay(true);
+    tcp.setKeepAlive(true);
+  } catch (error) {
+    // It was gone before it was looked at.
+    tcp.close();
+    throw error;
+  }
   const tls = await Deno.startTls(tcp, { caCerts, hostname });
   try {
     await abortable(tls.handshake(), signal);

@@ -25,7 +25,7 @@ for (const [index, conversation] of CONVERSATIONS.entries()) {
 }
 
 Deno.test("docs/protocol.md has conversations of every kind", () => {
-  assertEquals(CONVERSATIONS.length, 15);
+  assertEquals(CONVERSATIONS.length, 17);
   const all = CONVERSATIONS.join("");
   for (const what of ['"resumed":true', "TAKEN_OVER", "@goaway", '"@ack"', '"reason":"expired"']) {
     assert(all.includes(what), what);
@@ -111,6 +111,9 @@ Deno.test("docs/protocol.md says of every code that may close a connection wheth
     "NO_SESSION",
     "REFUSED",
     "SERVER_FULL",
+    "SECURE_REQUIRED",
+    "SECURE_UNSUPPORTED",
+    ...ERROR_CODES.CryptoError,
     ...ERROR_CODES.RequestError,
   ];
   const all = Object.values(ERROR_CODES).flat();

@@ -13,6 +13,7 @@ import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import {
   ConnectionError,
+  CryptoError,
   ERROR_CODES,
   HandshakeError,
   ProtocolError,
@@ -647,7 +648,7 @@ Deno.test("a received packet that is passed on takes nobody's token along", () =
 // Errors as data
 
 Deno.test("each code comes back as the class that it belongs to", () => {
-  const classes = { ConnectionError, ProtocolError, HandshakeError, RequestError };
+  const classes = { ConnectionError, ProtocolError, HandshakeError, CryptoError, RequestError };
   for (const [name, codes] of Object.entries(ERROR_CODES)) {
     for (const code of codes) {
       const error = errorFromData({ code, message: "why" });
