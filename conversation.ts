@@ -338,6 +338,7 @@ export class Conversation {
     this.#attachment = this.#attach(wire);
     // What was sent meanwhile may have filled it.
     this.#attachment.pulse?.checkWindow();
+    if (this.#session.delivery?.window.isAwaited) this.#sendControl("@ping");
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
@@ -352,6 +353,7 @@ export class Conversation {
   #detach(info: CloseInfo, manner: Manner): void {
     this.#state = "detached";
     this.#release(info, manner, 0);
+    this.#outbox.admit();
     for (const { reject } of this.#session.pings.takeAll()) reject(closeError(info));
     log.info("{id} is detached: {code}: {reason}", { id: this.#id, ...info });
     this.#parts.onDetach?.(info);
@@ -412,7 +414,7 @@ export class Conversation {
     const entered = this.#outbox.send(head, signal);
     this.#attachment.pulse?.checkWindow();
     if (delivered) {
-      const arrived = (entered ?? DONE).then(() => this.delivered());
+      const arrived = this.#delivered(entered ?? DONE);
       return harmless(signal ? abortable(arrived, signal) : arrived);
     }
     if (entered) return harmless(entered);
@@ -431,11 +433,11 @@ export class Conversation {
   delivered(): Promise<void> {
     if (this.ended) return rejected(this.ended);
     if (!this.hasSession) return rejected(noSession());
-    return harmless(this.#delivered());
+    return harmless(this.#delivered(this.#outbox.entered()));
   }
 
-  async #delivered(): Promise<void> {
-    await this.#outbox.entered();
+  async #delivered(entered: Promise<void>): Promise<void> {
+    await entered;
     const { delivery } = this.#session;
     if (!delivery) throw this.ended ?? noSession();
     if (!delivery.window.isSettled && !this.#pingsAfterTurn) {

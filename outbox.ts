@@ -94,7 +94,6 @@ export class Outbox {
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
-    this.#isOnHold = false;
     for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);
     // What makes room may wait for the reply to a request that was held.
     this.admit({ isForced: [...this.#waiting].some(({ stamp }) => stamp.id !== undefined) });
@@ -105,6 +104,8 @@ export class Outbox {
     this.#session.delivery?.window.detach(offered);
     this.#volatile.clear();
     this.#wire = undefined;
+    // Between two wires there is nothing to hold back from.
+    this.#isOnHold = false;
   }
 
   /** Starts nothing new on this wire: replies alone still go out. */

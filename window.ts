@@ -100,6 +100,11 @@ export class Window implements Holder {
     return this.#acknowledged === this.#lastSeq;
   }
 
+  /** Whether someone waits for an acknowledgement. */
+  get isAwaited(): boolean {
+    return this.#awaited.length > 0;
+  }
+
   /** Whether a sender that can wait should. */
   get isFull(): boolean {
     const { replayPackets, replayBytes } = this.#limits;

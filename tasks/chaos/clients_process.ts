@@ -6,7 +6,7 @@
 
 import { Client } from "../../mod.ts";
 import { until } from "../../tests/support/wait.ts";
-import { CLIENT_LIMITS, SMALL_WINDOW } from "./limits.ts";
+import { limitsOf } from "./limits.ts";
 import { bindActs, Listener, type Side, takePackets } from "./listener.ts";
 import { openSockets, parent } from "./process.ts";
 import { Random } from "./random.ts";
@@ -37,8 +37,7 @@ const clients = ports.map((port, index) => {
   const client: Client = new Client({
     port,
     auth: { client: index },
-    ...CLIENT_LIMITS,
-    ...index % 2 === 1 ? SMALL_WINDOW : {},
+    ...limitsOf(index),
     onConnect: (connection) => {
       if (index === ITERATING_CLIENT) takePackets(connection, side);
     },

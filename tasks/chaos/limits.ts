@@ -8,12 +8,18 @@
 export const LIMITS = { heartbeatMs: 100, deadAfterMs: 300 };
 
 /** Of the clients. */
-export const CLIENT_LIMITS = {
+const CLIENT_LIMITS = {
   ...LIMITS,
   minRetryMs: 5,
   maxRetryMs: 50,
-  handshakeTimeoutMs: 600,
+  handshakeTimeoutMs: 1_000,
 };
 
-/** So few that senders have to wait for room: of every other client. */
-export const SMALL_WINDOW = { replayPackets: 64 };
+/** So small that senders have to wait for room, of packets or of bytes: of every other client. */
+const SMALL_WINDOWS = [{ replayPackets: 64 }, { replayBytes: 8_192 }];
+
+/** The limits of one client. */
+export function limitsOf(client: number): typeof CLIENT_LIMITS {
+  if (client % 2 === 0) return CLIENT_LIMITS;
+  return { ...CLIENT_LIMITS, ...SMALL_WINDOWS[(client - 1) / 2 % SMALL_WINDOWS.length] };
+}

@@ -8,6 +8,7 @@ import type { Direction } from "../../tests/support/faulty_proxy.ts";
 import type { Phase } from "./deck.ts";
 
 const LINE_FEED = 10;
+const GOODBYE = new TextEncoder().encode('{"action":"@close"');
 const OTHER = { toServer: "toClient", toClient: "toServer" } as const;
 
 /** One direction of a session, over all its connections. */
@@ -71,7 +72,7 @@ export class Observer {
   take(direction: Direction, bytes: Uint8Array): void {
     const flow = this.#flows[direction];
     const isAnswered = this.#flows.toClient.lines > 0;
-    if (direction === "toServer" && isAnswered) this.#phase = "traffic";
+    if (direction === "toServer" && isAnswered && !isGoodbye(bytes)) this.#phase = "traffic";
     else if (direction === "toClient" && !isAnswered) this.#phase = "answer";
     const end = bytes.lastIndexOf(LINE_FEED) + 1;
     if (end === 0) {
@@ -127,6 +128,11 @@ export class Observer {
     flow.ack = Math.max(flow.ack, ack);
     flow.acks.push({ ack, end: flow.bytes });
   }
+}
+
+/** A client may give up on an answer that is under way. */
+function isGoodbye(bytes: Uint8Array): boolean {
+  return GOODBYE.every((byte, index) => bytes[index] === byte);
 }
 
 function newFlow(): Flow {

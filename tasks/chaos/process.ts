@@ -132,6 +132,8 @@ export const parent = {
   /** Begins what it is told to, until the input ends. */
   async obey(acts: Record<Command, () => unknown>): Promise<void> {
     for await (const line of linesOf(Deno.stdin.readable)) acts[JSON.parse(line) as Command]();
+    // Whoever started it is gone.
+    Deno.exit();
   },
 };
 

@@ -31,8 +31,8 @@ const START_PATIENCE_MS = 30_000;
 /** A run must not take longer, whatever happens. */
 const MAX_RUN_MS = 160_000;
 /** Without a fault and without a packet for so long nothing will come any more. */
-const MAX_STILL_MS = 10_000;
-const SETTLE_PATIENCE_MS = 10_000;
+const MAX_STILL_MS = 20_000;
+const SETTLE_PATIENCE_MS = 20_000;
 const POLL_MS = 20;
 
 /** Runs. */

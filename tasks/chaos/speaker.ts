@@ -28,13 +28,16 @@ const WEIGHTS = {
 const MAX_BURST = 24;
 const MAX_PAUSE_MS = 6;
 const MAX_PADDING = 160;
+/** Now and then one is so large that it has to wait where smaller ones would not. */
+const LARGE_PART = 0.03;
+const MAX_LARGE_PADDING = 4_000;
 const MAX_HOLD_MS = 3;
 const TIMED_HOLD_MS = 8;
 const MAX_THOUGHT_MS = 60;
 /** While so much is unsettled nothing more is sent: a long outage must not fill the memory. */
 const MAX_UNSETTLED = 150;
 /** A broadcast to a window that is full pushes out the oldest: this keeps it from becoming so. */
-const MAX_UNACKNOWLEDGED = 300;
+const MAX_UNACKNOWLEDGED = 200;
 
 /** Sends one receiver a mix of everything, and writes down what became of it. */
 export class Speaker {
@@ -221,7 +224,8 @@ export class Speaker {
   }
 
   #number(extra: Partial<Numbered>): Numbered {
-    const padding = "x".repeat(this.#random.below(MAX_PADDING));
+    const isLarge = this.#random.chance(LARGE_PART);
+    const padding = "x".repeat(this.#random.below(isLarge ? MAX_LARGE_PADDING : MAX_PADDING));
     return { n: ++this.#sent, marks: this.#marks(), padding, ...extra };
   }
 

@@ -72,6 +72,7 @@ export function decide(evidence: Evidence): Verdict {
   const unanswered = addUp(answers.map(({ asked, settled }) => asked - settled));
   const sessionsLost = Math.max(progress.clients.sessionsLost, progress.server.sessionsLost);
   const { resumes } = progress.clients;
+  const missed = notes?.server.broadcasts?.missed ?? 0;
   const problems = [
     ...gaveUp === undefined ? [] : [gaveUp],
     ...notes ? [] : ["nobody could be asked what arrived"],
@@ -83,6 +84,7 @@ export function decide(evidence: Evidence): Verdict {
     ...unless(sessionsLost === 0, `${sessionsLost} sessions lost`),
     ...unless(resumes >= leastResumes(cuts), `${resumes} resumes of ${leastResumes(cuts)}`),
     ...unless(socketsLeft === 0, `${socketsLeft} sockets left open`),
+    ...unless(missed === 0, `${missed} times a broadcast was said to be missed`),
     ...problemsOfNetwork(evidence),
     ...notes ? problemsOfTime(notes) : [],
     ...answers.flatMap(({ failed }) => Object.entries(failed))
@@ -124,7 +126,8 @@ function problemsOfNetwork({ cuts, network, progress }: Evidence): string[] {
   const silences = (phase: Phase) => addUp(Object.values(draws.silence?.[phase] ?? {}));
   const told = cutConnections - silences("traffic");
   // Where the server was too busy to hear a client, what it says of that may come too late.
-  const deaths = progress.server.detaches.HEARTBEAT_TIMEOUT ?? 0;
+  const { HEARTBEAT_TIMEOUT = 0, HANDSHAKE_TIMEOUT = 0 } = progress.server.detaches;
+  const deaths = HEARTBEAT_TIMEOUT + HANDSHAKE_TIMEOUT;
   const busyDeaths = Math.max(0, deaths - silences("traffic") - silences("answer"));
   const ended = progress.clients.detaches.CONNECTION_LOST ?? 0;
   const unexplained = Math.max(0, ended - told - busyDeaths);

@@ -228,7 +228,7 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
   const limits = { deadAfterMs: 300, heartbeatMs: 50 };
   const stopFor = async (child: Process) => {
     child.kill("SIGSTOP");
-    await pause(1_500);
+    await pause(1_000);
     child.kill("SIGCONT");
   };
   const stoppedClient = async () => {
@@ -240,7 +240,7 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
     const connection = server.clients.getById(JSON.parse(await child.line()))!;
     assertEquals(await connection.request("echo", 1), 1);
     await stopFor(child);
-    const end = performance.now() + 600;
+    const end = performance.now() + 400;
     while (performance.now() < end) assertEquals(await connection.request("echo", 1), 1);
     await child.endInput();
     assertEquals([await child.line(), changes], ['"onDisconnect"', 0]);
@@ -254,7 +254,7 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
     await using client = new Client({ port, ...NEVER, onDetach: change });
     await client.start();
     await stopFor(child);
-    const end = performance.now() + 600;
+    const end = performance.now() + 400;
     while (performance.now() < end) assertEquals(await client.request("echo", 1), 1);
     assertEquals(changes, 0);
     await within(client.close(), "the client's end");

@@ -6,7 +6,8 @@ import { type Client, type LostPacket, Server, type SessionLoss } from "../../mo
 import { type NetworkScene, withNetwork } from "../support/network_scene.ts";
 import { comeBack, GRANT, nextNumbered, resumeOf } from "../support/raw_session.ts";
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
-import { pause, until, within } from "../support/wait.ts";
+import { withSocketPath } from "../support/socket_path.ts";
+import { pause, settle, until, within } from "../support/wait.ts";
 
 const TTL_MS = 150;
 
@@ -312,6 +313,57 @@ Deno.test("what waits from a lost session is still handled, and answered and ack
     const reply = await nextNumbered(next);
     assertEquals([reply["reply-to"], reply.data, reply.seq], [1, "in time", 1]);
     assertEquals(heard, ["asked before", "before", "after", "next", "asked now"]);
+  });
+});
+
+Deno.test("a handler that a lost session left running does not answer for one of the next", async () => {
+  await withHostileServer(IMPATIENT, async ({ client, server, start }) => {
+    const gates = new Map<unknown, PromiseWithResolvers<string>>();
+    client.bindAction("hear", (data) => {
+      const gate = Promise.withResolvers<string>();
+      gates.set(data, gate);
+      return gate.promise;
+    });
+    const first = await start(GRANT);
+    await first.sendPacket({ ...hear("before"), seq: 1, id: 1 });
+    await until(() => gates.has("before"), "it runs");
+    await first.reset();
+    const next = await server.register({ ...GRANT, epoch: "the-second-run", reason: "restarted" });
+    await next.sendPacket({ ...hear("now"), seq: 1, id: 1 });
+    await until(() => gates.has("now"), "it runs");
+    gates.get("before")!.resolve("too late");
+    await settle();
+    await next.ping();
+    assertFalse(next.hasLines);
+    gates.get("now")!.resolve("in time");
+    const reply = await nextNumbered(next);
+    assertEquals([reply["reply-to"], reply.data], [1, "in time"]);
+  });
+});
+
+Deno.test("what was queued for a socket that took no more is unsent", async () => {
+  await withSocketPath(async (path) => {
+    await withServer({ path }, async ({ server, register }) => {
+      const peer = await register({ session: true });
+      const connection = server.clients.get(peer.token)!;
+      peer.stopReading();
+      // More than the socket holds is being written, …
+      for (let n = 0; n < 30; n++) connection.sendPacket(hear("x".repeat(20_000)));
+      await settle();
+      // … and these wait behind it.
+      for (let n = 0; n < 5; n++) connection.sendPacket(hear(n));
+      await settle();
+      await peer.reset();
+      await until(() => connection.state === "detached", "it was detached");
+      connection.sendPacket(hear(5));
+      await connection.close();
+      const { unknown, unsent, forgotten } = connection.undelivered;
+      assertEquals([unknown.length, named(unsent), forgotten], [
+        30,
+        ["0", "1", "2", "3", "4", "5"],
+        0,
+      ]);
+    });
   });
 });
 

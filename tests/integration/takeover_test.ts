@@ -193,6 +193,23 @@ Deno.test("a takeover needs no more room than its predecessor held", async () =>
   });
 });
 
+Deno.test("a takeover from where there is no room is refused, and its predecessor keeps its place", async () => {
+  const options = { maxConnectionsPerAddress: 1, exemptLoopback: false };
+  await withServer(options, async ({ register, connect }) => {
+    const peer = await register({ session: true }, "127.0.0.2");
+    await register({ session: true }, "127.0.0.3");
+    for (const from of ["127.0.0.3", "127.0.0.3"]) {
+      const other = await connect(from);
+      await other.send(hello({ session: true, resume: resumeOf(peer) }));
+      await other.refused("SERVER_FULL");
+    }
+    await peer.ping();
+    const stranger = await connect("127.0.0.2");
+    await stranger.send(hello());
+    await stranger.refused("SERVER_FULL");
+  });
+});
+
 Deno.test("a resume for which there is no room leaves the session for later", async () => {
   await withServer({ maxConnections: 2 }, async ({ server, register, connect, adopt }) => {
     const peer = await register({ session: true });

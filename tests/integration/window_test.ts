@@ -93,6 +93,22 @@ onBothSidesOfSession(
 );
 
 onBothSidesOfSession(
+  "what waits behind one that is called off may have room at once",
+  { replayBytes: 10_000 },
+  async ({ peer, connection }) => {
+    const controller = new AbortController();
+    const data = "x".repeat(6_000);
+    connection.sendPacket({ action: "n", data: "first" + data });
+    const off = connection.sendPacket({ action: "n", data }, { signal: controller.signal });
+    const small = connection.sendPacket({ action: "n", data: "small" });
+    controller.abort("never mind");
+    assertEquals(await off.catch((reason) => reason), "never mind");
+    await within(small, "room for the small one");
+    assertEquals((await next(peer, 2))[1], "small");
+  },
+);
+
+onBothSidesOfSession(
   "requests and replies do not wait for the window, and overtake nothing",
   { replayPackets: 2 },
   async ({ peer, connection, bindAction }) => {
@@ -230,6 +246,23 @@ onBothSidesOfSession(
   },
 );
 
+onBothSidesOfSession(
+  "a delivery that is waited for is asked for again over the next socket",
+  {},
+  async ({ peer, connection, drop, comeBack }) => {
+    const before = connection.sendPacket({ action: "n", data: 1 }, { delivered: true });
+    assertEquals((await peer.packet()).data, 1);
+    assertEquals((await peer.packet()).action, "@ping");
+    await drop();
+    const meanwhile = connection.sendPacket({ action: "n", data: 2 }, { delivered: true });
+    const again = await comeBack();
+    const packets = [await again.packet(), await again.packet(), await again.packet()];
+    assertEquals(packets.map(({ action }) => action), ["n", "n", "@ping"]);
+    await again.sendPacket({ action: "@pong", ack: 2 });
+    await within(Promise.all([before, meanwhile]), "the deliveries");
+  },
+);
+
 // Slow handlers
 
 onBothSidesOfSession(
@@ -273,8 +306,13 @@ onBothSidesOfSession(
     assertLess(connection.stats.waiting, COUNT);
     assert(connection.stats.waiting > 50, `${connection.stats.waiting} wait`);
     gate.resolve();
+    await until(() => connection.stats.waiting === 0, "what was read was handled");
     // It does not know how much was received: what was handed over it was told.
-    for (let seq = 2; seq <= COUNT; seq++) await again.sendPacket(packet(seq));
+    for (let seq = 2; seq <= COUNT; seq++) {
+      await again.sendPacket(packet(seq));
+      // Now it heeds its window.
+      if (seq % 20 === 0) await again.ping();
+    }
     await until(() => heard.length === COUNT, () => `all were handled: ${heard.length} were`);
     assertEquals(heard, Array.from({ length: COUNT }, (_, n) => n + 1));
   },

@@ -59,6 +59,12 @@ Deno.test("the observer tells how far a connection is", () => {
   assertEquals(observer.phase, "answer");
 });
 
+Deno.test("a client that gives up on an answer has not read it", () => {
+  const passage = new Passage().connect();
+  passage.say("toServer", { action: "@close", data: { code: "HANDSHAKE_TIMEOUT" } });
+  assertEquals(passage.observer.phase, "answer");
+});
+
 Deno.test("the observer tells whether packets are unacknowledged both ways", () => {
   const passage = new Passage().connect();
   const { observer } = passage;

@@ -233,12 +233,29 @@ Deno.test("a packet whose ack lets others go out is not acknowledged by those", 
   assertEquals([scene.end.ack, scene.conversation.inbox.length], [1, 1]);
 });
 
+Deno.test("whoever waits for one packet's delivery does not wait for that of those behind it", async () => {
+  await using scene = new Scene({ replayPackets: 1 });
+  scene.send("a");
+  let isDelivered = false;
+  const head = encodeHead({ action: "note", data: "b" });
+  scene.conversation.send(head, { delivered: true }).then(() => isDelivered = true, () => {});
+  scene.send("c");
+  for (const ack of [1, 2]) {
+    assertFalse(isDelivered);
+    scene.end.say(`{"action":"@ack","ack":${ack}}`);
+    await until(() => scene.end.seqs.length === ack + 1, "the next one went out");
+    await settle();
+  }
+  assert(isDelivered);
+});
+
 Deno.test("a packet that is refused uses up its number, and one that fails is handed over", async () => {
   await using scene = new Scene();
-  const refused = JSON.stringify({ action: 5, seq: 1 });
-  scene.end.say(refused, packet(2, 0, { action: "unbound" }), packet(3));
-  await until(() => scene.conversation.handedOver === 3, "all were handed over");
-  assertEquals([scene.handled, scene.conversation.stats.refused], [[3], 1]);
+  scene.end.say(packet(1), packet(2, 0, { action: "unbound" }));
+  await until(() => scene.conversation.handedOver === 2, "both were handed over");
+  scene.end.say(JSON.stringify({ action: 5, seq: 3 }));
+  await until(() => scene.conversation.stats.refused === 1, "the third was refused");
+  assertEquals([scene.handled, scene.conversation.handedOver], [[1], 3]);
 });
 
 Deno.test("a session can go on as long as it keeps what the peer lacks", async () => {
@@ -274,6 +291,7 @@ Deno.test("which goodbyes a session outlives", async () => {
     HEARTBEAT_TIMEOUT: "detached",
     SLOW_CONSUMER: "detached",
     GOING_AWAY: "detached",
+    HANDSHAKE_TIMEOUT: "detached",
     TAKEN_OVER: "ended",
     CLOSED: "ended",
     SESSION_LOST: "ended",

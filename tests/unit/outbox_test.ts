@@ -735,6 +735,16 @@ Deno.test("the next wire is on hold no more", () => {
   assertEquals([next.take(), outbox.dropped], [[1, 2], 0]);
 });
 
+Deno.test("once the wire has gone nothing is held back from it: what was is kept as all else is", async () => {
+  const { outbox, window } = makeSession({ window: NARROW });
+  outbox.hold();
+  const sent = [1, 2, 3].map((data) => send(outbox, head(data)));
+  outbox.detach(Infinity);
+  outbox.admit();
+  assertEquals(await Promise.all(sent.map(fate)), ["sent", "sent", "waits"]);
+  assertEquals([window.length, attach(outbox).take()], [2, [1, 2]]);
+});
+
 Deno.test("what is held is bounded as what is sent is", async () => {
   const { wire, outbox } = makeSession({ maxBufferedBytes: 500 });
   outbox.hold();

@@ -1,0 +1,190 @@
+/**
+ * Ways to break what makes packets arrive once and in order, and what must notice.
+ *
+ * | mutant | chaos | tests |
+ * |---|---|---|
+ * | what came before is dealt with again | x | x |
+ * | a resume does not prune what the peer has | x | |
+ * | the wire before is not fenced off | x | x |
+ * | the wire before is not let go of at a takeover | x | x |
+ * | acknowledged on arrival, not when handed over | x | x |
+ * | the server's ack is lost on a resume | x | x |
+ * | the client's ack is lost on a resume | x | |
+ * | the server's ack is too high on a resume | x | |
+ * | the client's ack is too high on a resume | x | |
+ * | nothing goes out again on the next wire | x | x |
+ * | what was acknowledged is kept | x | x |
+ * | a sign of death in a goodbye ends the session | x | |
+ * | a client that gives up on an answer ends the session | | x |
+ * | requests do not outlive their wire | x | x |
+ * | nobody is found dead | x | x |
+ * | a small packet overtakes those that wait | x | x |
+ * | a packet that was taken back goes out | x | x |
+ * | a check that takes its time lets others pass | x | x |
+ * | a wire that took nothing counts as one that took all | | x |
+ *
+ * @module
+ */
+
+/** One replacement of text, in a copy of the sources. */
+export interface Mutant {
+  /** What is broken. */
+  name: string;
+  /** The file, from the project's folder. */
+  file: string;
+  /** What is replaced: it must be there once. */
+  from: string;
+  /** By what. */
+  to: string;
+  /** All of these must fail: test files, or chaos. */
+  caughtBy: string[];
+}
+
+/** A short run of chaos. */
+export const CHAOS = "chaos";
+
+const ARRIVALS_TEST = "tests/unit/arrivals_test.ts";
+const INBOX_TEST = "tests/unit/inbox_test.ts";
+const OUTBOX_TEST = "tests/unit/outbox_test.ts";
+const PULSE_TEST = "tests/unit/pulse_test.ts";
+const WINDOW_TEST = "tests/unit/window_test.ts";
+const TAKEOVER_TEST = "tests/integration/takeover_test.ts";
+const SILENCE_TEST = "tests/integration/resume_silence_test.ts";
+const RESUME_TEST = "tests/integration/resume_test.ts";
+
+/** All of them. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "what came before is dealt with again",
+    file: "arrivals.ts",
+    from: "this.#duplicates++;\n      return false;",
+    to: "this.#duplicates++;\n      return true;",
+    caughtBy: [CHAOS, ARRIVALS_TEST],
+  },
+  {
+    name: "a resume does not prune what the peer has",
+    file: "conversation.ts",
+    from: "this.#session.delivery!.window.acknowledge(ack);",
+    to: "",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "the wire before is not fenced off",
+    file: "attachment.ts",
+    from: "this.#isCurrent = false;",
+    to: "",
+    caughtBy: [CHAOS, TAKEOVER_TEST],
+  },
+  {
+    name: "the wire before is not let go of at a takeover",
+    file: "conversation.ts",
+    from: 'if (this.#state === "open") {\n      this.#release({ code: "TAKEN_OVER"',
+    to: 'if (this.#state === "closed") {\n      this.#release({ code: "TAKEN_OVER"',
+    caughtBy: [CHAOS, TAKEOVER_TEST],
+  },
+  {
+    name: "acknowledged on arrival, not when handed over",
+    file: "arrivals.ts",
+    from: "return this.#held.first ? this.#held.first.seq - 1 : this.#sorted;",
+    to: "return this.#received;",
+    caughtBy: [CHAOS, ARRIVALS_TEST],
+  },
+  {
+    name: "the server's ack is lost on a resume",
+    file: "server.ts",
+    from: "ack: handedOver,",
+    to: "ack: 0,",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "the client's ack is lost on a resume",
+    file: "client.ts",
+    from: "ack: conversationOf(connection).handedOver,",
+    to: "ack: 0,",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "the server's ack is too high on a resume",
+    file: "server.ts",
+    from: "ack: handedOver,",
+    to: "ack: handedOver + 1,",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "the client's ack is too high on a resume",
+    file: "client.ts",
+    from: "ack: conversationOf(connection).handedOver,",
+    to: "ack: conversationOf(connection).handedOver + 1,",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "nothing goes out again on the next wire",
+    file: "outbox.ts",
+    from: "for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);",
+    to: "",
+    caughtBy: [CHAOS, OUTBOX_TEST],
+  },
+  {
+    name: "what was acknowledged is kept",
+    file: "window.ts",
+    from: "this.#entries.first.seq <= ack) this.#shift();",
+    to: "this.#entries.first.seq <= ack - 1) this.#shift();",
+    caughtBy: [CHAOS, WINDOW_TEST],
+  },
+  {
+    name: "a sign of death in a goodbye ends the session",
+    file: "close_info.ts",
+    from: '  "HEARTBEAT_TIMEOUT",\n',
+    to: "",
+    caughtBy: [CHAOS],
+  },
+  {
+    name: "a client that gives up on an answer ends the session",
+    file: "close_info.ts",
+    from: '  "HANDSHAKE_TIMEOUT",\n',
+    to: "",
+    caughtBy: [SILENCE_TEST],
+  },
+  {
+    name: "requests do not outlive their wire",
+    file: "conversation.ts",
+    from: "for (const { reject } of this.#session.pings.takeAll()) reject(closeError(info));",
+    to: "for (const { reject } of this.#session.requests.takeAll()) reject(closeError(info));",
+    caughtBy: [CHAOS, RESUME_TEST],
+  },
+  {
+    name: "nobody is found dead",
+    file: "pulse.ts",
+    from: "if (this.#heardAt + this.#deadAfterMs <= now) {",
+    to: "if (this.#heardAt + this.#deadAfterMs <= -now) {",
+    caughtBy: [CHAOS, PULSE_TEST],
+  },
+  {
+    name: "a small packet overtakes those that wait",
+    file: "outbox.ts",
+    from: "this.#isOnHold || this.#waiting.length > 0 ||",
+    to: "this.#isOnHold ||",
+    caughtBy: [CHAOS, OUTBOX_TEST],
+  },
+  {
+    name: "a packet that was taken back goes out",
+    file: "outbox.ts",
+    from: 'if (first.state === "waiting") {',
+    to: 'if (first.state !== "settled") {',
+    caughtBy: [CHAOS, OUTBOX_TEST],
+  },
+  {
+    name: "a check that takes its time lets others pass",
+    file: "inbox.ts",
+    from: "this.#isHeld = true;",
+    to: "",
+    caughtBy: [CHAOS, INBOX_TEST],
+  },
+  {
+    name: "a wire that took nothing counts as one that took all",
+    file: "window.ts",
+    from: "entry.wasWritten ||= entry.at < offered;",
+    to: "entry.wasWritten = true;",
+    caughtBy: [WINDOW_TEST],
+  },
+];

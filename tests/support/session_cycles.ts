@@ -1,0 +1,96 @@
+// Connects, shakes hands, loses the socket, resumes and closes, so many times, and says what is left of it
+// after a tenth of them and in the end: `deno run -A --v8-flags=--expose-gc session_cycles.ts [CYCLES]`. If
+// a timer or a socket were left over, it would not end.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Client, Server } from "../../mod.ts";
+import { pause } from "./wait.ts";
+
+const LANES = 8;
+const [cycles = "10000"] = Deno.args;
+
+/** The socket of the moment of each cycle. */
+const sockets = new AsyncLocalStorage<{ conn?: Deno.Conn }>();
+const { connect } = Deno;
+Object.assign(Deno, {
+  connect: async (options: Deno.ConnectOptions) => {
+    const conn = await connect(options);
+    sockets.getStore()!.conn = conn;
+    return conn;
+  },
+});
+
+const server = new Server({ port: 0 });
+server.bindAction("echo", (data) => data);
+await server.start();
+let resumes = 0;
+
+async function cycle(): Promise<void> {
+  const resumed = Promise.withResolvers<void>();
+  const client = new Client({
+    port: server.port,
+    minRetryMs: 1,
+    maxRetryMs: 1,
+    onResume: () => resumed.resolve(),
+    onSessionLost: (_connection, { reason }) => resumed.reject(new Error(reason)),
+  });
+  await client.start();
+  const asked = client.request("echo", resumes);
+  await sockets.getStore()!.conn!.closeWrite();
+  await resumed.promise;
+  if (await client.request("echo", "again") !== "again") throw new Error("another reply");
+  await asked;
+  resumes++;
+  await client.close();
+}
+
+interface Measured {
+  sockets: number;
+  descriptors: number;
+  heap: number;
+}
+
+/** The TCP sockets of this process, and all of its descriptors: the runtime has some of its own. */
+function countDescriptors(): { sockets: number; descriptors: number } {
+  const links = [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      // That of the directory itself is gone by now.
+      return [];
+    }
+  });
+  const lines = Deno.readTextFileSync("/proc/net/tcp").trim().split("\n").slice(1);
+  const inodes = new Set(lines.map((line) => `socket:[${line.trim().split(/\s+/)[9]}]`));
+  return {
+    sockets: links.filter((link) => inodes.has(link)).length,
+    descriptors: links.length,
+  };
+}
+
+/** What there is when nothing is under way. The last sockets take a while to be closed. */
+async function measure(): Promise<Measured> {
+  while (server.clients.size > 0) await pause(5);
+  for (let wait = 0; countDescriptors().sockets > 1 && wait < 1_000; wait++) await pause(5);
+  for (let round = 0; round < 3; round++) {
+    await pause(20);
+    (globalThis as unknown as { gc: () => void }).gc();
+  }
+  const heap = Deno.memoryUsage().heapUsed;
+  return { ...countDescriptors(), heap };
+}
+
+async function run(count: number): Promise<void> {
+  let left = count;
+  const lane = async () => {
+    while (left-- > 0) await sockets.run({}, cycle);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+await run(Number(cycles) / 10);
+const early = await measure();
+await run(Number(cycles) * 9 / 10);
+const late = await measure();
+await server.close();
+console.log(JSON.stringify({ resumes, early, late }));
