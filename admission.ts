@@ -283,6 +283,8 @@ async function refuse(wire: Wire, error: unknown): Promise<void> {
 /** Tells a socket why it is not wanted, without spending more on it than one write. */
 function turnAway(transport: SocketTransport, error: PnetworkError): void {
   log.warn("refused {address}: {message}", { address: transport.address, message: error.message });
+  // Where TLS has not been agreed on a write would wait for that.
+  if (!transport.isReady) return transport.close();
   transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
     // Whether it was still there to read that is all the same.
     .catch(() => {}).finally(() => transport.close());

@@ -28,6 +28,7 @@ import {
   type Packet,
   parseJson,
 } from "./packet.ts";
+import { RecentIds } from "./recent_ids.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 /** How keys are made. */
@@ -85,7 +86,7 @@ const MAX_DECRYPTS_PER_SECOND = 100;
 /** How long one may wait for its turn: whoever has hung up meanwhile must not make others wait for ever. */
 const MAX_WAIT_MS = 30_000;
 /** All that can come within the time that a packet may be old or ahead, at that rate, with a burst. */
-const MAX_SEEN = MAX_DECRYPTS_PER_SECOND * (2 * DEFAULT_MAX_AGE_MS / 1_000 + 1);
+const MAX_REMEMBERED = MAX_DECRYPTS_PER_SECOND * (2 * DEFAULT_MAX_AGE_MS / 1_000 + 1);
 /** Ids are remembered: a long one would be remembered at its length. */
 const MAX_ID_LENGTH = 64;
 /** A private key of 8,192 bits takes 6,400 characters. */
@@ -126,8 +127,8 @@ export class EncryptKeys {
   readonly fingerprint: string;
   readonly #rsa: NodeRSA;
   readonly #pace = new TokenBucket(MAX_DECRYPTS_PER_SECOND, performance.now());
-  /** The random ids of what was opened, the oldest first. */
-  readonly #seen = new Set<string>();
+  /** The random ids of what was opened. */
+  readonly #opened = new RecentIds(MAX_REMEMBERED);
   #key: Promise<CryptoKey> | undefined;
 
   private constructor(rsa: NodeRSA, publicKey: string, fingerprint: string) {
@@ -230,15 +231,15 @@ export class EncryptKeys {
   ): Promise<Packet> {
     const sealed = readSealed(data);
     const { id, created } = this.#readHeader(sealed, action, maxAgeMs);
-    if (!allowReplay && this.#seen.has(id)) throw decryptFailed();
+    if (!allowReplay && this.#opened.has(id)) throw decryptFailed();
     await this.#keepPace(wait);
     this.#key ??= importPKCS8(this.exportPrivateKey(), ALGORITHM) as Promise<CryptoKey>;
     const { plaintext } = await flattenedDecrypt(sealed, await this.#key, {
       keyManagementAlgorithms: [ALGORITHM],
       contentEncryptionAlgorithms: [ENCRYPTION],
     });
-    // Only now it is certain that nobody has made the id up.
-    if (!allowReplay) this.#remember(id);
+    // Only now it is certain that nobody has made the id up. Another of it may have been opened meanwhile.
+    if (!allowReplay && !this.#opened.add(id)) throw decryptFailed();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(plaintext);
     return { action, data: parseJson(text), "packet-created": created, token: null };
   }
@@ -266,15 +267,6 @@ export class EncryptKeys {
       throw new RequestError("OVERLOADED", "too many sealed packets at once");
     }
     if (waitMs > 0) await wait!(waitMs);
-  }
-
-  #remember(id: string): void {
-    // Another of the same may have been opened meanwhile.
-    if (this.#seen.has(id)) throw decryptFailed();
-    this.#seen.add(id);
-    if (this.#seen.size <= MAX_SEEN) return;
-    const [oldest] = this.#seen;
-    this.#seen.delete(oldest);
   }
 }
 

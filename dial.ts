@@ -207,8 +207,9 @@ async function withTls(
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     const why = sanitize(String(cause));
-    // The platform has one class for all that can be wrong; only its text says what it was.
-    if (/certificate/i.test(why)) {
+    // The platform has one class for all that can be wrong; only its text says what it was. What the other
+    // side says of certificates is no such thing: anyone could have said it.
+    if (/invalid peer certificate/i.test(why)) {
       const message = `the server's certificate is not trusted: ${why}`;
       throw new CryptoError("UNTRUSTED_PEER", message, { cause });
     }

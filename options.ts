@@ -508,9 +508,16 @@ export function checkTls<Tls extends object>(
       throw new TypeError(`tls.${name} must be a string, got ${typeof value}`);
     }
   }
-  const isList = Array.isArray(caCerts) && caCerts.every((one) => typeof one === "string");
-  if (caCerts !== undefined && !isList) throw new TypeError("tls.caCerts must be PEM texts");
-  return { ...tls };
+  // One that is none would be passed over in silence, and nobody trusted.
+  const isList = Array.isArray(caCerts) && caCerts.every(isCertificate);
+  if (caCerts !== undefined && !isList) {
+    throw new TypeError("tls.caCerts must be a list of certificates, as PEM");
+  }
+  return { ...tls, ...isList && { caCerts: [...caCerts] } };
+}
+
+function isCertificate(value: unknown): boolean {
+  return typeof value === "string" && value.includes("-----BEGIN CERTIFICATE-----");
 }
 
 /** Checks that options are an object. */

@@ -182,14 +182,14 @@ class Lines {
       if ((end === -1 ? this.rest.length : end) > MAX_LINE_BYTES) throw failed();
       // A character beyond ASCII is in no line that is expected here.
       if (end !== -1) return decoder.decode(this.rest.take(end + 1).subarray(0, end));
-      const chunk = await this.#transport.read();
+      const chunk = await socket(this.#transport.read());
       if (chunk === null) throw failed();
       this.rest.push(chunk);
     }
   }
 
   async write(text: string): Promise<void> {
-    await writeAll(this.#transport, encoder.encode(text));
+    await socket(writeAll(this.#transport, encoder.encode(text)));
   }
 }
 
@@ -248,6 +248,13 @@ async function guarded<T>(act: () => Promise<T>): Promise<T> {
   } catch {
     throw failed();
   }
+}
+
+/** Whatever the platform says of a socket, it is lost, and another one may be had. */
+function socket<T>(acting: Promise<T>): Promise<T> {
+  return acting.catch((cause) => {
+    throw new ConnectionError("CONNECTION_LOST", "the socket failed", { cause });
+  });
 }
 
 function failed(): ConnectionError {

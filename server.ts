@@ -181,7 +181,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   #state: "idle" | "listening" | "closing" | "closed" = "idle";
   #listener: Deno.Listener | undefined;
+  #isListening = false;
   #accepting: Promise<void> = Promise.resolve();
+  /** Certificates are replaced one after the other. */
+  #replacing: Promise<void> = Promise.resolve();
   /** How many connections have ended whose sockets have not been closed yet. */
   #ending = 0;
 
@@ -379,14 +382,13 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       this.#state = "idle";
       throw signal.reason;
     }
-    this.#listener = listener;
+    this.#listenOn(listener);
     log.info("listening on {address}", { address: this.address });
     if (this.#isOpenToOthers(listener.addr)) {
       log.warn("{address} is not only of this machine, and nothing is encrypted there", {
         address: this.address,
       });
     }
-    this.#accepting = this.#admission.acceptAll(listener);
   }
 
   /**
@@ -395,22 +397,21 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
    *
    * @throws {TypeError} If the server does not listen with TLS, or an option has the wrong type.
    * @throws What the platform throws, if this is no certificate, or not of this key: then nothing has changed.
+   * @throws {ConnectionError} `LISTEN_FAILED`, if the port was taken in that instant: then nobody can come in
+   * until this has succeeded. `CLOSED` (by `close()`).
    */
   async replaceCertificate(tls: TlsServerOptions): Promise<void> {
+    checkOptions(tls);
     const next = checkTls("server", { tls })!;
     if (!this.#tls || !this.#listener || this.#state !== "listening") {
       throw new TypeError("Only a server that listens with TLS has a certificate to replace");
     }
-    const endpoint = { host: this.host, port: this.port };
     // If anything is wrong with it, this is where it shows.
-    (await listen({ ...endpoint, port: 0 }, next)).close();
-    this.#admission.pause();
-    this.#listener.close();
-    // The port is free when the last accept has let go of it.
-    await this.#accepting;
-    this.#listener = await listen(endpoint, next);
-    this.#tls = next;
-    this.#accepting = this.#admission.acceptAll(this.#listener);
+    (await listen({ host: this.host, port: 0 }, next)).close();
+    const replacing = this.#replacing.then(() => this.#listenAgain(next));
+    // Whoever asked for it is told.
+    this.#replacing = replacing.catch(() => {});
+    await replacing;
   }
 
   /**
@@ -471,7 +472,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       checkCloseOptions(options);
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
-    this.#listener?.close();
+    this.#stopListening();
     this.#admission.close(new ConnectionError("GOING_AWAY", reason));
     const spreadMs = Math.min(MAX_SPREAD_MS, this.clients.size * SPREAD_MS_PER_CLIENT);
     const goodbyes = [...this.clients.values()].map((connection) => {
@@ -479,7 +480,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       conversation.askToGo(Math.round(Math.random() * spreadMs));
       return conversation.close({ code: "GOING_AWAY", reason }, drainTimeoutMs);
     });
-    await Promise.all([...goodbyes, this.#accepting, this.#admission.ended()]);
+    await Promise.all([...goodbyes, this.#replacing, this.#accepting, this.#admission.ended()]);
     this.#keys.end();
     await this.#changes.until(() => this.#ending === 0);
     this.#state = "closed";
@@ -511,11 +512,37 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       return await listen(this.#endpoint, this.#tls);
     } catch (cause) {
       if (!this.#isClosing()) this.#state = "idle";
-      if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) throw cause;
-      const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
-      const where = endpointText(this.#endpoint);
-      throw new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
+      throw listenError(this.#endpoint, cause);
     }
+  }
+
+  /** On the same port, with another certificate. */
+  async #listenAgain(tls: TlsServerOptions): Promise<void> {
+    const endpoint = { host: this.host, port: this.port };
+    this.#admission.pause();
+    this.#stopListening();
+    // The port is free when the last accept has let go of it.
+    await this.#accepting;
+    if (this.#isClosing()) throw new ConnectionError("CLOSED", "the server was closed");
+    const listener = await listen(endpoint, tls).catch((cause) => {
+      throw listenError(endpoint, cause);
+    });
+    this.#tls = tls;
+    // It may have been closed in that very turn.
+    if (this.#isClosing()) listener.close();
+    else this.#listenOn(listener);
+  }
+
+  #listenOn(listener: Deno.Listener): void {
+    this.#listener = listener;
+    this.#isListening = true;
+    this.#accepting = this.#admission.acceptAll(listener);
+  }
+
+  #stopListening(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    this.#listener!.close();
   }
 
   /** Whether others than this machine can come in, and read what is said. */
@@ -655,4 +682,11 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
     }
   }
+}
+
+function listenError(endpoint: ResolvedEndpoint, cause: unknown): unknown {
+  if (cause instanceof TypeError || cause instanceof Deno.errors.NotCapable) return cause;
+  const why = cause instanceof Deno.errors.AddrInUse ? "it is taken" : String(cause);
+  const where = endpointText(endpoint);
+  return new ConnectionError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause });
 }

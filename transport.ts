@@ -74,10 +74,12 @@ export class SocketTransport implements Transport {
   // Idle connections must be cheap and busy ones fast: the buffer follows what is read.
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(MIN_READ_BYTES);
   #smallReads = 0;
+  #isReady: boolean;
   #closed = false;
 
   constructor(conn: Deno.Conn) {
     this.#conn = conn;
+    this.#isReady = !("handshake" in conn);
     this.address = addressText(conn.remoteAddr, conn.localAddr);
     if ("setNoDelay" in conn) {
       const tcp = conn as Deno.TcpConn;
@@ -87,9 +89,16 @@ export class SocketTransport implements Transport {
     }
   }
 
+  /** Whether something can be said: with TLS, when it has been agreed on. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   /** Resolves when TLS has been agreed on, if this is such a socket. */
   async handshake(): Promise<void> {
-    if ("handshake" in this.#conn) await (this.#conn as Deno.TlsConn).handshake();
+    if (this.#isReady) return;
+    await (this.#conn as Deno.TlsConn).handshake();
+    this.#isReady = true;
   }
 
   async read(): Promise<Uint8Array | null> {

@@ -51,6 +51,35 @@ export async function takeTurns(
   );
 }
 
+/**
+ * Lets any number of contenders take turns, each round beginning with another one. The first round warms up
+ * and does not count.
+ *
+ * @param figure Which of the figures is kept.
+ * @returns By contender: that of each round.
+ */
+export async function takeRounds(
+  contenders: Record<string, Contender>,
+  figure: string,
+  rounds = ROUNDS,
+): Promise<Record<string, number[]>> {
+  const names = Object.keys(contenders);
+  const figures: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const index of names.keys()) {
+      const name = names[(round + index) % names.length];
+      const measured = await contenders[name]();
+      if (round > 0) figures[name].push(measured[figure]);
+    }
+  }
+  return figures;
+}
+
+/** The median of the ratios within each round. */
+export function ratio(ours: number[], theirs: number[]): number {
+  return median(ours.map((value, round) => value / theirs[round]));
+}
+
 /** Prints a table that can be copied into the README. */
 export function printTable(header: string[], rows: string[][]): void {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;

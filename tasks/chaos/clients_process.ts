@@ -6,6 +6,7 @@
 
 import { Client } from "../../mod.ts";
 import { until } from "../../tests/support/wait.ts";
+import { type WireName, WIRES } from "../../tests/support/wires.ts";
 import { limitsOf } from "./limits.ts";
 import { bindActs, Listener, type Side, takePackets } from "./listener.ts";
 import { openSockets, parent } from "./process.ts";
@@ -16,6 +17,7 @@ import { count } from "./speech.ts";
 /** What it works with. */
 export interface ClientsProcessOptions {
   seed: number;
+  wire: WireName;
   /** Where each client connects to. */
   ports: number[];
 }
@@ -25,7 +27,7 @@ const CLOSING_MS = 5_000;
 /** This one takes its packets by `for await`. */
 const ITERATING_CLIENT = 0;
 
-const { seed, ports }: ClientsProcessOptions = JSON.parse(Deno.args[0]!);
+const { seed, wire, ports }: ClientsProcessOptions = JSON.parse(Deno.args[0]!);
 const troubles: string[] = [];
 const detaches: Record<string, number> = {};
 let resumes = 0;
@@ -38,6 +40,7 @@ const clients = ports.map((port, index) => {
     port,
     auth: { client: index },
     ...limitsOf(index),
+    ...WIRES[wire].client,
     onConnect: (connection) => {
       if (index === ITERATING_CLIENT) takePackets(connection, side);
     },

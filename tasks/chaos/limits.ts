@@ -5,14 +5,13 @@
  */
 
 /** Of the server and of all clients. */
-export const LIMITS = { heartbeatMs: 100, deadAfterMs: 300 };
+export const LIMITS = { heartbeatMs: 100, deadAfterMs: 300, handshakeTimeoutMs: 1_000 };
 
 /** Of the clients. */
 const CLIENT_LIMITS = {
   ...LIMITS,
   minRetryMs: 5,
   maxRetryMs: 50,
-  handshakeTimeoutMs: 1_000,
 };
 
 /** So small that senders have to wait for room, of packets or of bytes: of every other client. */

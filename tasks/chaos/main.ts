@@ -9,18 +9,23 @@
  * handshake acknowledged; no acknowledgement goes backwards, or comes before its packet was handed over; no
  * connection ends that nothing was done to; and no socket is left.
  *
+ * `--wire secure` and `--wire tls` do the same where what goes by cannot be read: then what is checked of it
+ * is left out.
+ *
  * The seed decides which faults come to which client in which order, and what is sent. When exactly that is
  * the machine decides.
  *
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { WIRE_NAMES, type WireName } from "../../tests/support/wires.ts";
 import { run } from "./run.ts";
 
 interface Flags {
   cuts: number;
   packets: number;
+  wire: WireName;
   seed?: number;
 }
 
@@ -30,7 +35,7 @@ Prints one line of JSON. Exit codes: 0 all is well, 1 it is not, 2 wrong usage.
 Example:
   deno task chaos --cuts 500 --packets 100000 --seed 1`;
 
-async function chaos({ cuts, packets, seed = anySeed() }: Flags): Promise<boolean> {
+async function chaos({ cuts, packets, wire, seed = anySeed() }: Flags): Promise<boolean> {
   const isWatched = Deno.stderr.isTerminal();
   const show = (text: string) => {
     if (isWatched) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
@@ -39,6 +44,7 @@ async function chaos({ cuts, packets, seed = anySeed() }: Flags): Promise<boolea
     const verdict = await run({
       cuts,
       packets,
+      wire,
       seed,
       onProgress: (happened, sent) =>
         show(`${happened}/${cuts} faults, ${sent}/${packets} packets`),
@@ -69,6 +75,9 @@ const program = new Command("chaos")
   .description("cut connections at random, and check that nothing is lost")
   .option("--cuts <N>", "how many faults there are to be", parseInteger(1), 500)
   .option("--packets <M>", "how many packets are sent at least", parseInteger(1), 100_000)
+  .addOption(
+    new Option("--wire <WIRE>", "what it goes over").choices(WIRE_NAMES).default("plain"),
+  )
   .option("--seed <S>", "what decides which faults come when (default: any)", parseInteger(0))
   .addHelpText("after", HELP)
   .exitOverride()

@@ -11,12 +11,15 @@ import {
   type Incident,
   type Link,
 } from "../../tests/support/faulty_proxy.ts";
+import type { WireName } from "../../tests/support/wires.ts";
 import { type Card, type Cell, CELLS, isPassable } from "./deck.ts";
 import { Observer } from "./observer.ts";
+import { SealedObserver } from "./sealed_observer.ts";
 
-const LINE_FEED = 10;
 /** More would take too long, byte by byte. */
 const MAX_SLICED_BYTES = 2_000;
+/** The same of a handshake, which has a deadline. */
+const MAX_SLICED_HANDSHAKE_BYTES = 600;
 /** What a packet takes in one direction, the replies and acknowledgements that it causes included. */
 const BYTES_PER_PACKET = 150;
 
@@ -35,16 +38,18 @@ export class FaultyNetwork implements AsyncDisposable {
    * Begins to listen.
    *
    * @param to The server's port.
+   * @param wire What goes by.
    * @param hands The faults of each client.
    * @param packetsPerFault How many packets should pass on average until one happens, by now.
    */
   static async listen(
     to: number,
+    wire: WireName,
     hands: Card[][],
     packetsPerFault: () => number,
   ): Promise<FaultyNetwork> {
     return new FaultyNetwork(
-      await Promise.all(hands.map((hand) => Route.listen(to, hand, packetsPerFault))),
+      await Promise.all(hands.map((hand) => Route.listen(to, wire, hand, packetsPerFault))),
     );
   }
 
@@ -68,18 +73,18 @@ export class FaultyNetwork implements AsyncDisposable {
     return this.#routes.reduce((sum, { hand }) => sum + hand.filter(isPassable).length, 0);
   }
 
-  /** How many happened while packets were unacknowledged in both directions. */
-  get unacknowledgedBothWays(): number {
+  /** How many happened while packets were unacknowledged in both directions, if that can be known. */
+  get unacknowledgedBothWays(): number | undefined {
     return this.#sum(({ unacknowledgedBothWays }) => unacknowledgedBothWays);
   }
 
-  /** Packets that were sent again though the handshake said that they had arrived. */
-  get needlessReplays(): number {
+  /** Packets that were sent again though the handshake said that they had arrived, if that can be known. */
+  get needlessReplays(): number | undefined {
     return this.#sum(({ observer }) => observer.needlessReplays);
   }
 
-  /** Acknowledgements that were lower than one before. */
-  get acksBackwards(): number {
+  /** Acknowledgements that were lower than one before, if that can be known. */
+  get acksBackwards(): number | undefined {
     return this.#sum(({ observer }) => observer.acksBackwards);
   }
 
@@ -93,12 +98,18 @@ export class FaultyNetwork implements AsyncDisposable {
     return draws;
   }
 
+  /** Ends all connections but the last of each client. */
+  hangUp(): void {
+    for (const route of this.#routes) route.hangUp();
+  }
+
   /** Ends all proxies. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const route of this.#routes) await route[Symbol.asyncDispose]();
   }
 
-  #sum(count: (route: Route) => number): number {
+  #sum(count: (route: Route) => number): number | undefined {
+    if (this.#routes.some(({ observer }) => observer instanceof SealedObserver)) return undefined;
     return this.#routes.reduce((sum, route) => sum + count(route), 0);
   }
 }
@@ -106,7 +117,7 @@ export class FaultyNetwork implements AsyncDisposable {
 /** The way of one client. */
 class Route implements AsyncDisposable {
   /** What goes by. */
-  readonly observer = new Observer();
+  readonly observer: Observer | SealedObserver;
   /** The faults to come, that of now first. */
   readonly hand: Card[];
   /** Those that have happened. */
@@ -123,13 +134,19 @@ class Route implements AsyncDisposable {
   /** A connection that the client has lost, and the server has not. */
   #halfOpen: Link | undefined;
 
-  private constructor(hand: Card[], packetsPerFault: () => number) {
+  private constructor(wire: WireName, hand: Card[], packetsPerFault: () => number) {
+    this.observer = wire === "plain" ? new Observer() : new SealedObserver(wire);
     this.hand = [...hand];
     this.#packetsPerFault = packetsPerFault;
   }
 
-  static async listen(to: number, hand: Card[], packetsPerFault: () => number): Promise<Route> {
-    const route = new Route(hand, packetsPerFault);
+  static async listen(
+    to: number,
+    wire: WireName,
+    hand: Card[],
+    packetsPerFault: () => number,
+  ): Promise<Route> {
+    const route = new Route(wire, hand, packetsPerFault);
     route.#proxy = await FaultyProxy.listen({
       to,
       onBytes: (link, direction, bytes) => route.#arrived(link, direction, bytes),
@@ -146,12 +163,17 @@ class Route implements AsyncDisposable {
     await this.#proxy[Symbol.asyncDispose]();
   }
 
+  hangUp(): void {
+    for (const link of this.#proxy.links) if (link !== this.#link) link.destroy();
+  }
+
   #arrived(link: Link, direction: Direction, bytes: Uint8Array): void {
     if (link.index < (this.#link?.index ?? 0)) return;
     if (link !== this.#link) this.#begin(link, bytes);
     const { observer } = this;
-    const before = observer.phase;
-    observer.take(direction, bytes);
+    const { phase: before, isTakenOver } = observer;
+    observer.take(direction, bytes, link.bytes);
+    if (observer.isTakenOver && !isTakenOver) this.#takenOver();
     if (observer.phase === before) return;
     if (observer.phase === "answer") this.#answered(link, bytes);
     else this.#decide(link);
@@ -166,23 +188,27 @@ class Route implements AsyncDisposable {
     this.#isDecided = false;
     if (this.#card?.phase === "handshake") this.#touchLine(link, this.#card, bytes);
     else if (this.#card?.phase === "answer" && isPassable(this.#card)) {
-      link.apply({ toClient: manner(this.#card) });
+      link.apply({ toClient: mannerOfHandshake(this.#card) });
     }
   }
 
-  /** The server has answered: it reads the new connection, and no longer the old one. */
-  #answered(link: Link, bytes: Uint8Array): void {
+  /** The server reads the new connection, and no longer the old one. */
+  #takenOver(): void {
     this.#halfOpen?.heal();
     this.#halfOpen = undefined;
+  }
+
+  /** The server has begun to answer. */
+  #answered(link: Link, bytes: Uint8Array): void {
     const card = this.#card;
     if (card?.phase === "answer" && !isPassable(card)) this.#touchLine(link, card, bytes);
   }
 
-  /** Cuts inside a line of the handshake, or lets it arrive in the card's manner. */
+  /** Cuts inside what a side says in the handshake, or lets it arrive in the card's manner. */
   #touchLine(link: Link, card: Card, bytes: Uint8Array): void {
     const { at, direction } = card;
-    const length = bytes.indexOf(LINE_FEED) + 1 || bytes.length;
-    if (isPassable(card)) return link.apply({ [direction]: manner(card) });
+    const length = this.observer.handshakeLength(direction, bytes);
+    if (isPassable(card)) return link.apply({ [direction]: mannerOfHandshake(card) });
     this.#isDecided = true;
     link.apply({ [direction]: end(card, Math.floor(at * length)) });
   }
@@ -212,6 +238,12 @@ class Route implements AsyncDisposable {
 /** How bytes go through before the cut. */
 function manner({ kind, delayMs }: Card): Faults {
   return kind === "slices" ? { slice: { bytes: 1 } } : kind === "delay" ? { delayMs } : {};
+}
+
+/** The same while there is a deadline. */
+function mannerOfHandshake(card: Card): Faults {
+  const { slice, ...others } = manner(card);
+  return slice ? { slice: { ...slice, until: MAX_SLICED_HANDSHAKE_BYTES } } : others;
 }
 
 /** What happens after so many bytes. */

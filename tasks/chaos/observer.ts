@@ -45,6 +45,16 @@ export class Observer {
     return this.#phase;
   }
 
+  /** Whether the server reads this connection, and no longer the one before. */
+  get isTakenOver(): boolean {
+    return this.#phase !== "handshake";
+  }
+
+  /** How long a side's part of the handshake is that begins like this. */
+  handshakeLength(_direction: Direction, bytes: Uint8Array): number {
+    return bytes.indexOf(LINE_FEED) + 1 || bytes.length;
+  }
+
   /** How many packets were sent again though the handshake said that they had arrived. */
   get needlessReplays(): number {
     return this.#needlessReplays;
@@ -68,8 +78,8 @@ export class Observer {
     }
   }
 
-  /** These bytes went in. */
-  take(direction: Direction, bytes: Uint8Array): void {
+  /** These bytes went in. What has come out by now does not matter where they can be read. */
+  take(direction: Direction, bytes: Uint8Array, _out?: Record<Direction, number>): void {
     const flow = this.#flows[direction];
     const isAnswered = this.#flows.toClient.lines > 0;
     if (direction === "toServer" && isAnswered && !isGoodbye(bytes)) this.#phase = "traffic";

@@ -5,6 +5,7 @@
  */
 
 import { pause } from "../../tests/support/wait.ts";
+import type { WireName } from "../../tests/support/wires.ts";
 import type { ClientsProcessOptions } from "./clients_process.ts";
 import { deal } from "./deck.ts";
 import { FaultyNetwork } from "./network.ts";
@@ -21,6 +22,8 @@ export interface RunOptions {
   packets: number;
   /** What decides. */
   seed: number;
+  /** What it goes over. */
+  wire: WireName;
   /** Called now and then with how many of both there have been. */
   onProgress?: (cuts: number, packets: number) => void;
 }
@@ -37,10 +40,10 @@ const POLL_MS = 20;
 
 /** Runs. */
 export async function run(options: RunOptions): Promise<Verdict> {
-  const { cuts, packets, seed } = options;
+  const { cuts, packets, seed, wire } = options;
   const start = performance.now();
   const hands = deal(cuts, Math.min(MAX_CLIENTS, cuts), new Random(seed));
-  const serverOptions: ServerProcessOptions = { seed, clients: hands.length };
+  const serverOptions: ServerProcessOptions = { seed, wire, clients: hands.length };
   const server = new Child("the server", "server_process.ts", serverOptions);
   let clients: Child | undefined;
   try {
@@ -48,12 +51,18 @@ export async function run(options: RunOptions): Promise<Verdict> {
     // So that the packets and the faults come to their end at about the same time.
     const packetsPerFault = () =>
       Math.max(0, packets - sent(server, clients)) / Math.max(1, network.connectionsToCut);
-    await using network = await FaultyNetwork.listen(port!, hands, packetsPerFault);
-    const clientsOptions: ClientsProcessOptions = { seed, ports: network.ports };
+    await using network = await FaultyNetwork.listen(port!, wire, hands, packetsPerFault);
+    const clientsOptions: ClientsProcessOptions = { seed, wire, ports: network.ports };
     clients = new Child("the clients", "clients_process.ts", clientsOptions);
     await clients.says("ready", START_PATIENCE_MS);
     const whole = await talk(server, clients, network, options);
-    return decide({ ...whole, seed, cuts, durationMs: Math.round(performance.now() - start) });
+    return decide({
+      ...whole,
+      seed,
+      wire,
+      cuts,
+      durationMs: Math.round(performance.now() - start),
+    });
   } finally {
     await Promise.all([server.kill(), clients?.kill()]);
   }
@@ -65,7 +74,7 @@ async function talk(
   clients: Child,
   network: FaultyNetwork,
   options: RunOptions,
-): Promise<Omit<Evidence, "seed" | "cuts" | "durationMs">> {
+): Promise<Omit<Evidence, "seed" | "wire" | "cuts" | "durationMs">> {
   const both = [server, clients];
   for (const child of both) await child.tell("talk");
   let gaveUp = await untilDone(server, clients, network, options);
@@ -75,6 +84,8 @@ async function talk(
     gaveUp = await Promise.all(settled).then(() => undefined, (error) => error.message);
   }
   const reports = await Promise.all([report(server), report(clients)]).catch(() => undefined);
+  // The platform keeps a socket on which TLS is never agreed on until the other side lets go of it.
+  if (options.wire === "tls") network.hangUp();
   const socketsLeft = gaveUp === undefined ? await close(clients) + await close(server) : 0;
   const { draws, cutConnections, unacknowledgedBothWays, needlessReplays, acksBackwards } = network;
   return {

@@ -13,17 +13,19 @@ import { Random } from "./random.ts";
 import { Speaker } from "./speaker.ts";
 import { count, GROUP, isInGroup } from "./speech.ts";
 import { until } from "../../tests/support/wait.ts";
+import { type WireName, WIRES } from "../../tests/support/wires.ts";
 
 /** What it works with. */
 export interface ServerProcessOptions {
   seed: number;
+  wire: WireName;
   clients: number;
 }
 
 /** How long sockets may take to be gone. */
 const CLOSING_MS = 5_000;
 
-const { seed, clients }: ServerProcessOptions = JSON.parse(Deno.args[0]!);
+const { seed, wire, clients }: ServerProcessOptions = JSON.parse(Deno.args[0]!);
 const sides = new Map<number, Side>();
 const troubles: string[] = [];
 const detaches: Record<string, number> = {};
@@ -35,6 +37,7 @@ let isClosing = false;
 const server = new Server({
   port: 0,
   ...LIMITS,
+  ...WIRES[wire].server,
   authenticate: ({ auth }) => ({ attach: auth }),
   onConnect: (connection) => {
     const client = clientOf(connection);

@@ -5,6 +5,7 @@
  */
 
 import { leastDraws, leastResumes, type Phase } from "./deck.ts";
+import type { WireName } from "../../tests/support/wires.ts";
 import { type Findings, judge, judgeVolatile, sum } from "./history.ts";
 import type { Draws } from "./network.ts";
 import { type Answers, isInGroup, type Notes, type Progress, type Timed } from "./speech.ts";
@@ -12,6 +13,7 @@ import { type Answers, isInGroup, type Notes, type Progress, type Timed } from "
 /** All that is known of a run. */
 export interface Evidence {
   seed: number;
+  wire: WireName;
   cuts: number;
   durationMs: number;
   /** Why it was given up, if it was. */
@@ -26,9 +28,10 @@ export interface Evidence {
     draws: Draws;
     /** Connections that were cut after they had come about. */
     cutConnections: number;
-    unacknowledgedBothWays: number;
-    needlessReplays: number;
-    acksBackwards: number;
+    /** This and what follows is known only where what goes by can be read. */
+    unacknowledgedBothWays?: number;
+    needlessReplays?: number;
+    acksBackwards?: number;
   };
 }
 
@@ -43,12 +46,14 @@ export interface Verdict {
   /** Requests that got neither a reply nor an error. */
   unanswered: number;
   seed: number;
+  /** What it went over. */
+  wire: WireName;
   resumes: number;
   sessionsLost: number;
   /** How many faults happened. */
   cuts: number;
-  /** So many of them while packets were unacknowledged in both directions. */
-  unacknowledgedBothWays: number;
+  /** So many of them while packets were unacknowledged in both directions, where that can be known. */
+  unacknowledgedBothWays?: number;
   /** Numbered packets, requests and broadcasts, each once for each receiver. */
   packets: number;
   requests: number;
@@ -66,7 +71,7 @@ const MAX_EARLY_PART = 0.02;
 
 /** Decides. */
 export function decide(evidence: Evidence): Verdict {
-  const { seed, cuts, durationMs, gaveUp, notes, progress, socketsLeft, network } = evidence;
+  const { seed, wire, cuts, durationMs, gaveUp, notes, progress, socketsLeft, network } = evidence;
   const findings = notes ? compare(notes) : sum([]);
   const answers = notes ? answersOf(notes) : [];
   const unanswered = addUp(answers.map(({ asked, settled }) => asked - settled));
@@ -99,6 +104,7 @@ export function decide(evidence: Evidence): Verdict {
     reordered: findings.reordered,
     unanswered,
     seed,
+    wire,
     resumes,
     sessionsLost,
     cuts: countOf(network.draws),
@@ -117,9 +123,10 @@ function unless(isFine: boolean, problem: string): string[] {
 }
 
 /** What the network saw that should not be, and what it should have done and has not. */
-function problemsOfNetwork({ cuts, network, progress }: Evidence): string[] {
-  const { draws, cutConnections, needlessReplays, acksBackwards, unacknowledgedBothWays } = network;
+function problemsOfNetwork({ cuts, wire, network, progress }: Evidence): string[] {
+  const { draws, cutConnections } = network;
   const happened = countOf(draws);
+  const { unacknowledgedBothWays = happened, needlessReplays = 0, acksBackwards = 0 } = network;
   const least = leastDraws(cuts);
   const rare = drawsOf(draws).filter(({ number }) => number < least).map(({ name }) => name);
   // A silence shows by nothing. Every other cut shows at once.
@@ -128,7 +135,9 @@ function problemsOfNetwork({ cuts, network, progress }: Evidence): string[] {
   // Where the server was too busy to hear a client, what it says of that may come too late.
   const { HEARTBEAT_TIMEOUT = 0, HANDSHAKE_TIMEOUT = 0 } = progress.server.detaches;
   const deaths = HEARTBEAT_TIMEOUT + HANDSHAKE_TIMEOUT;
-  const busyDeaths = Math.max(0, deaths - silences("traffic") - silences("answer"));
+  // What answers are made of may fall silent before there is a connection that could be missed.
+  const silentAnswers = wire === "plain" ? silences("answer") : 0;
+  const busyDeaths = Math.max(0, deaths - silences("traffic") - silentAnswers);
   const ended = progress.clients.detaches.CONNECTION_LOST ?? 0;
   const unexplained = Math.max(0, ended - told - busyDeaths);
   return [

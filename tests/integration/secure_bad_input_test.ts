@@ -8,7 +8,8 @@ import { noiseKeys, NoisePeer, OFFER } from "../support/noise_peer.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { concat, hello, line, type RawPeer } from "../support/raw_peer.ts";
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
-import { CLIENT, onBothSidesSecurely, type SecurePeer, SERVER } from "../support/secure_scene.ts";
+import { CLIENT, SERVER } from "../support/identities.ts";
+import { onBothSidesSecurely, type SecurePeer } from "../support/secure_scene.ts";
 import { pause, until } from "../support/wait.ts";
 
 // Row 36: what was touched

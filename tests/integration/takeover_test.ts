@@ -120,7 +120,9 @@ Deno.test("a client whose session another one has taken over does not come back"
   const onBytes = (_link: unknown, direction: string, bytes: Uint8Array) => {
     if (direction === "toClient") answer ||= new TextDecoder().decode(bytes).split("\n")[0];
   };
-  await withNetwork({ onBytes }, async ({ server, client, connection, proxy, told }) => {
+  // The answer is looked for where it can be read.
+  const options = { wire: "plain", onBytes } as const;
+  await withNetwork(options, async ({ server, client, connection, proxy, told }) => {
     const welcome = JSON.parse(answer);
     server.bindAction("never", () => new Promise(() => {}));
     const asked = client.request("never").catch(({ code }) => code);

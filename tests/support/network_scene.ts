@@ -16,9 +16,12 @@ import { FaultyProxy, type OnBytes } from "./faulty_proxy.ts";
 import { Logs } from "./logs.ts";
 import { IMPATIENT } from "./scene.ts";
 import { until, within } from "./wait.ts";
+import { DEFAULT_WIRE, type WireName, WIRES } from "./wires.ts";
 
 /** What may be set. */
 export interface NetworkOptions {
+  /** What it goes over. What the two sides are told besides comes on top. */
+  wire?: WireName;
   server?: ServerOptions;
   client?: ClientOptions;
   onBytes?: OnBytes;
@@ -75,9 +78,11 @@ export async function acrossNetwork(
   act: (scene: Omit<NetworkScene, "logs" | "expectErrors">) => Promise<void>,
 ): Promise<void> {
   const told: string[] = [];
+  const wire = WIRES[options.wire ?? DEFAULT_WIRE];
   await using server = new Server({
     port: 0,
     drainTimeoutMs: 1_000,
+    ...wire.server,
     ...options.server,
     ...recordedHooks("server", told, options.server ?? {}),
   });
@@ -87,6 +92,7 @@ export async function acrossNetwork(
     port: proxy.port,
     drainTimeoutMs: 1_000,
     ...IMPATIENT,
+    ...wire.client,
     ...options.client,
     ...recordedHooks("client", told, options.client ?? {}),
   });

@@ -5,12 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  type ActionFunction,
-  type Connection,
-  type ConnectionLimits,
-  createIdentity,
-} from "../../mod.ts";
+import type { ActionFunction, Connection, ConnectionLimits } from "../../mod.ts";
+import { CLIENT, SERVER } from "./identities.ts";
 import type { Logs } from "./logs.ts";
 import { noiseKeys, NoisePeer } from "./noise_peer.ts";
 import type { RawPeer, RawWelcome } from "./raw_peer.ts";
@@ -31,9 +27,6 @@ export interface SecureEncounter {
   /** Comes back, or lets the client come back, with all up to this number handed over. */
   comeBack(ack?: number): Promise<SecurePeer>;
 }
-
-/** Who the strangers are, and our sides. */
-export const [SERVER, CLIENT] = [await createIdentity(), await createIdentity()];
 
 /** Two tests of one act: the stranger is the client of our server, then the server of our client. */
 export function onBothSidesSecurely(
