@@ -159,11 +159,11 @@ Deno.test("the list shows names and whether data is checked", () => {
   table.bind("d", (() => () => {})());
   table.bindFallback(new Echo("rest"));
   assertEquals(table.list(), [
-    { action: "a", bind: "echo", hasSchema: false },
-    { action: "b", bind: "greet", hasSchema: false },
-    { action: "c", bind: "checked", hasSchema: true },
-    { action: "d", bind: "d", hasSchema: false },
-    { action: "*", bind: "rest", hasSchema: false },
+    { action: "a", bind: "echo", hasSchema: false, isSealed: false },
+    { action: "b", bind: "greet", hasSchema: false, isSealed: false },
+    { action: "c", bind: "checked", hasSchema: true, isSealed: false },
+    { action: "d", bind: "d", hasSchema: false, isSealed: false },
+    { action: "*", bind: "rest", hasSchema: false, isSealed: false },
   ]);
 });
 
