@@ -10,6 +10,7 @@
 import { cp } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { CHAOS, type Mutant, MUTANTS } from "./mutant_list.ts";
+import { SECURE_MUTANTS } from "./secure_mutants.ts";
 
 const PROJECT = resolve(import.meta.dirname!, "../..");
 const NOT_COPIED = [".git", "node_modules"];
@@ -73,7 +74,7 @@ class Copy {
 }
 
 async function main(word: string): Promise<boolean> {
-  const mutants = MUTANTS.filter(({ name }) => name.includes(word));
+  const mutants = [...MUTANTS, ...SECURE_MUTANTS].filter(({ name }) => name.includes(word));
   if (mutants.length === 0) throw new Error(`no mutant has "${word}" in its name`);
   const directory = await Deno.realPath(await Deno.makeTempDir({ prefix: "mutants_" }));
   try {

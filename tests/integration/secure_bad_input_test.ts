@@ -10,7 +10,7 @@ import { concat, hello, line, type RawPeer } from "../support/raw_peer.ts";
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
 import { CLIENT, SERVER } from "../support/identities.ts";
 import { onBothSidesSecurely, type SecurePeer } from "../support/secure_scene.ts";
-import { pause, until } from "../support/wait.ts";
+import { pause, until, within } from "../support/wait.ts";
 
 // Row 36: what was touched
 
@@ -297,7 +297,7 @@ Deno.test("row 39: a client whose server has another key stops hard, and shows b
     passed.length = 0;
     const waiting = client.request("never").catch(({ message }) => message);
     await drop();
-    const { code, reason } = await client.closed;
+    const { code, reason } = await within(client.closed, "the client's end");
     assertEquals(code, "UNTRUSTED_PEER");
     assertEquals(
       reason,
@@ -322,7 +322,8 @@ Deno.test("row 39: a client that meets another key at once says so, and which", 
   await using server = new Server({ port: 0, secure: SERVER });
   await server.start();
   await using client = new Client({ port: server.port, secure: { pin: CLIENT.fingerprint } });
-  const error = await assertRejects(() => client.start({ retry: true }), PnetworkError);
+  const starting = client.start({ retry: true });
+  const error = await assertRejects(() => within(starting, "the client"), PnetworkError);
   assertEquals(error.code, "UNTRUSTED_PEER");
   assertEquals(
     error.message,
