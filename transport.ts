@@ -38,7 +38,8 @@ export interface TlsServerOptions {
 /** How a client knows a server with TLS. */
 export interface TlsClientOptions {
   /**
-   * Certificates of authorities (PEM) that are trusted besides the system's. A self-signed certificate may
+   * Certificates of authorities (PEM) that are trusted besides those that the runtime brings
+   * (Mozilla's; `DENO_TLS_CA_STORE=system` takes the system's). A self-signed certificate may
    * stand here itself, if it says that it is no authority (`CA:FALSE`).
    *
    * @default {[]}
