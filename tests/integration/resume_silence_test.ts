@@ -12,7 +12,7 @@ Deno.test("a client that gives up on the answer to its resume leaves the session
     silences--;
     link.apply({ toClient: { silenceAfter: 40 } });
   };
-  const options = { client: { handshakeTimeoutMs: 150 }, onBytes };
+  const options = { wire: "plain", client: { handshakeTimeoutMs: 150 }, onBytes } as const;
   await withNetwork(options, async ({ server, client, connection, drop, resumed, told }) => {
     const { id, token } = client;
     const seen: unknown[] = [];

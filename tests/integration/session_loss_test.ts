@@ -8,8 +8,10 @@ import { comeBack, GRANT, nextNumbered, resumeOf } from "../support/raw_session.
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
 import { withSocketPath } from "../support/socket_path.ts";
 import { pause, settle, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
 
 const TTL_MS = 150;
+const WIRE = WIRES[DEFAULT_WIRE];
 
 /** What a list names: `n 4`, `request r1`, … */
 function named(packets: LostPacket[]): string[] {
@@ -157,7 +159,7 @@ Deno.test("row 28: after a restart of the server a session is lost as restarted,
       onSessionLost: (_connection: unknown, loss: SessionLoss) => void losses.push(loss),
     },
   };
-  await using next = new Server({ port: 0, drainTimeoutMs: 100 });
+  await using next = new Server({ port: 0, drainTimeoutMs: 100, ...WIRE.server });
   await next.start();
   await withNetwork(options, async (scene) => {
     const { server, client, proxy } = scene;
@@ -395,7 +397,7 @@ Deno.test("a server without sessions grants none, and a dropped socket is the en
 });
 
 Deno.test("a client that comes back to a server without sessions goes on without one", async () => {
-  await using plain = new Server({ port: 0, sessionTtlMs: false });
+  await using plain = new Server({ port: 0, sessionTtlMs: false, ...WIRE.server });
   await plain.start();
   await withNetwork({}, async ({ client, proxy, drop, told }) => {
     proxy.to = plain.port;
