@@ -375,7 +375,7 @@ Deno.test("one packet survives the cut of its connection before it was acknowled
   await first.reset();
   await using again = await server.accept();
   const { data: { resume } } = await again.packet() as { data: { resume?: object } };
-  assertEquals(resume, { token: first.token, epoch: SESSION.epoch, ack: 0 });
+  assertEquals(resume, { token: first.token, epoch: SESSION.epoch, ack: 0, attempt: 1 });
   const data = { ...first.welcome.data as object, resumed: true, ack: 0 };
   await again.sendPacket({ action: "@handshake", data, token: first.token });
   assertEquals((await again.packetOf("note")).seq, 1);

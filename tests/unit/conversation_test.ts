@@ -9,9 +9,10 @@ import { type ConnectionLimits, DEFAULTS, resolveConnectionLimits } from "../../
 import { encodeHead, parseLine, type RawFields } from "../../packet.ts";
 import { Sweep } from "../../sweep.ts";
 import type { Transport } from "../../transport.ts";
+import type { Undelivered } from "../../window.ts";
 import { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
-import { settle, until } from "../support/wait.ts";
+import { settle, until, within } from "../support/wait.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
 const { maxPacketBytes, replayPackets, replayBytes } = DEFAULTS;
@@ -120,6 +121,13 @@ class Scene implements AsyncDisposable {
     const end = new ScriptedEnd();
     this.conversation.resume(this.#wire(end), { ack });
     return end;
+  }
+
+  /** The session is lost: another one begins on another wire. */
+  renew(): Undelivered {
+    const wire = this.#wire(new ScriptedEnd());
+    const agreement = { id: "next", token: TOKEN, wire, peerLimits: PEER_LIMITS, hasSession: true };
+    return this.conversation.renew(agreement, "the session is gone");
   }
 
   /** Sends packets with this data. */
@@ -320,4 +328,17 @@ Deno.test("what is sent while nobody is there is unsent when the session ends af
   assertEquals([dataOf(unknown), dataOf(unsent)], [["a"], ["b"]]);
   assertFalse(scene.conversation.hasSession);
   assertEquals(scene.events, ["detached CONNECTION_LOST", "ended SESSION_LOST"]);
+});
+
+Deno.test("a delivery whose session is lost in the very turn it was sent rejects with SESSION_LOST", async () => {
+  await using scene = new Scene();
+  await scene.drop();
+  const { conversation } = scene;
+  const head = encodeHead({ action: "note", data: "lost" });
+  const waiting = [conversation.send(head, { delivered: true }), conversation.delivered()];
+  const { unsent } = scene.renew();
+  const codes = waiting.map((one) => one.then(() => "resolved", ({ code }) => code));
+  const outcomes = await within(Promise.all(codes), "both outcomes", 1_000);
+  assertEquals(outcomes, ["SESSION_LOST", "SESSION_LOST"]);
+  assertEquals(unsent.map(({ data }) => data), ["lost"]);
 });

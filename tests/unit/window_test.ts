@@ -408,3 +408,14 @@ Deno.test("what is lost is told by its kind, its action and its data", () => {
     assertEquals(lostPacket(encodeHead({ action: "a", data }) + tail({})).data, data);
   }
 });
+
+Deno.test("a delivery that is waited for only after the session has ended rejects with its error", async () => {
+  const error = new Error("lost");
+  // Whether anything was left or not.
+  for (const count of [0, 2]) {
+    const window = windowOf(count);
+    window.detach(0);
+    window.end(error);
+    assertStrictEquals(await assertRejects(() => window.whenDelivered()), error);
+  }
+});
