@@ -52,8 +52,8 @@ export async function takeTurns(
 }
 
 /**
- * Lets any number of contenders take turns, each round beginning with another one. The first round warms up
- * and does not count.
+ * Lets any number of contenders take turns, in another order each round. The first round warms up and does not
+ * count.
  *
  * @param figure Which of the figures is kept.
  * @returns By contender: that of each round.
@@ -66,8 +66,9 @@ export async function takeRounds(
   const names = Object.keys(contenders);
   const figures: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
-    for (const index of names.keys()) {
-      const name = names[(round + index) % names.length];
+    // None is always the one that finds the garbage of the same other one.
+    const order = names.map((name) => ({ name, at: Math.random() }));
+    for (const { name } of order.toSorted((one, other) => one.at - other.at)) {
       const measured = await contenders[name]();
       if (round > 0) figures[name].push(measured[figure]);
     }

@@ -9,6 +9,7 @@
 import { ActionTable } from "../actions.ts";
 import { acceptConnection, type Connection } from "../connection.ts";
 import { Client, type ClientOptions, createIdentity, DEFAULTS, Server } from "../mod.ts";
+import { ReplayBudget } from "../replay_budget.ts";
 import { Sweep } from "../sweep.ts";
 import { SocketTransport } from "../transport.ts";
 import { Wire } from "../wire.ts";
@@ -27,9 +28,9 @@ import {
 
 const DATA = readings(100);
 /** Many short rounds, as what else the machine does comes and goes. */
-const ROUNDS = 21;
-const PACKETS = 20_000;
-const HANDSHAKES = 20;
+const ROUNDS = 41;
+const PACKETS = 10_000;
+const HANDSHAKES = 10;
 /** As long as any other. */
 const TOKEN = "00000000-0000-4000-8000-000000000000";
 const FLUSH_BYTES = 65_536;
@@ -66,6 +67,7 @@ function withGcm(conn: Deno.TcpConn, gcm: Gcm, actions: ActionTable): Connection
     sweep,
     limits: DEFAULTS,
     peerLimits: DEFAULTS,
+    budget: new ReplayBudget(DEFAULTS.maxReplayBytes),
     hasSession: true,
     actions,
     onEnd: () => {},
