@@ -123,7 +123,7 @@ export class Dialler {
         signal.throwIfAborted();
         const delayMs = this.#retryAfterMs ?? this.#backoff.next();
         onRetry({ attempt, delayMs, error });
-        await this.#pause(delayMs, signal);
+        await sweep.pause(delayMs, signal);
       }
       try {
         const dialled = await this.#dialOnce(signal);
@@ -149,16 +149,6 @@ export class Dialler {
     );
     try {
       return await shakeHands(this.#parts, AbortSignal.any([signal, timeout.signal]));
-    } finally {
-      callOff();
-    }
-  }
-
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const callOff = this.#parts.sweep.after(ms, resolve);
-    try {
-      await abortable(promise, signal);
     } finally {
       callOff();
     }

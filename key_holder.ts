@@ -4,7 +4,6 @@
  * @module
  */
 
-import { abortable } from "./abortable.ts";
 import type { BindOptions, Open } from "./actions.ts";
 import {
   createEncryptKeys,
@@ -74,7 +73,7 @@ export class KeyHolder {
       if (!isSealed(packet.data)) {
         throw new RequestError("INVALID_DATA", "the data must be sealed");
       }
-      const wait = (ms: number) => this.#pause(ms);
+      const wait = (ms: number) => this.#sweep.pause(ms, this.#over.signal);
       return (await openPacket(packet, this.#required(), {}, wait)).data;
     };
   }
@@ -82,16 +81,6 @@ export class KeyHolder {
   /** What waits to be opened is not worth it any more. */
   end(): void {
     this.#over.abort();
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const callOff = this.#sweep.after(ms, resolve);
-    try {
-      await abortable(promise, this.#over.signal);
-    } finally {
-      callOff();
-    }
   }
 
   #required(): EncryptKeys {

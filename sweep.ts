@@ -4,6 +4,8 @@
  * @module
  */
 
+import { abortable } from "./abortable.ts";
+
 /** Something with deadlines. */
 export interface Sweepable {
   /** The earliest of its deadlines on the sweep's clock, `Infinity` when there is none. */
@@ -75,6 +77,17 @@ export class Sweep {
     };
     this.add(entry);
     return () => this.delete(entry);
+  }
+
+  /** Resolves after this many milliseconds on its clock. Rejects with the signal's reason. */
+  async pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = this.after(ms, resolve);
+    try {
+      await abortable(promise, signal);
+    } finally {
+      callOff();
+    }
   }
 
   #schedule(deadline: number): void {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { Sweep, type Sweepable } from "../../sweep.ts";
 import { FakeTime } from "../support/fake_time.ts";
 
@@ -324,4 +324,18 @@ Deno.test("on the real clock after() calls back no sooner than it was told", asy
   await promise;
   // The platform's timers may be early by less than a millisecond.
   assertGreater(performance.now() - start, 29);
+});
+
+Deno.test("a pause is over after its time, or fails with the signal's reason, and leaves no timer", async () => {
+  const sweep = new Sweep();
+  const calm = new AbortController();
+  const start = sweep.now();
+  await sweep.pause(30, calm.signal);
+  assert(sweep.now() - start >= 30);
+  const off = new AbortController();
+  const pause = sweep.pause(60_000, off.signal);
+  off.abort(new RangeError("enough"));
+  await assertRejects(() => pause, RangeError, "enough");
+  await assertRejects(() => sweep.pause(60_000, off.signal), RangeError, "enough");
+  assertEquals(sweep.nextTick, Infinity);
 });
