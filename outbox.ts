@@ -88,11 +88,6 @@ export class Outbox {
     return kept + this.#waitingBytes;
   }
 
-  /** Whether nothing waits, and all that can be acknowledged was. */
-  get isSettled(): boolean {
-    return this.buffered === 0 && (this.#session.delivery?.window.isSettled ?? true);
-  }
-
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;

@@ -89,11 +89,6 @@ export class Wire implements Sweepable {
     return this.#closed.promise;
   }
 
-  /** Whether lines can still be sent. */
-  get isOpen(): boolean {
-    return this.#state === "open";
-  }
-
   /** Whether the other side has ended its bytes. */
   get inputEnded(): boolean {
     return this.#inputEnded;

@@ -363,7 +363,8 @@ class Scene {
     const rounds = 10 + 4 * this.sides.reduce((sum, { sent }) => sum + sent.length, 0);
     for (
       let round = 0;
-      !this.isLost && this.sides.some(({ outbox }) => !outbox.isSettled);
+      !this.isLost &&
+      this.sides.some(({ outbox, window }) => outbox.buffered > 0 || !window.isSettled);
       round++
     ) {
       assert(round < rounds, "it never comes to an end");
