@@ -6,7 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { type ActionInfo, ActionTable, type BindFor, type BindOptions } from "./actions.ts";
-import { resolveSecure } from "./server_check.ts";
+import type { ClientOptions, ClientState, ConnectOptions } from "./client_options.ts";
 import { encodeClose } from "./close_info.ts";
 import { acceptConnection, type Connection, conversationOf } from "./connection.ts";
 import { ConnectionMap, forgetConnection, keepConnection } from "./connection_map.ts";
@@ -35,7 +35,6 @@ import {
   encryptPacket,
   type SealedData,
 } from "./crypto.ts";
-import type { ClientOptions, ClientState, ConnectOptions } from "./client_options.ts";
 import { type Dialled, Dialler, isFinal } from "./dial.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
@@ -56,6 +55,7 @@ import {
 import { createPacket, encodeHead, type OutgoingPacket, type Packet } from "./packet.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
+import { resolveSecure } from "./server_check.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
 import type { Wire } from "./wire.ts";

@@ -390,8 +390,9 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   /**
    * Stops listening, asks the clients to start nothing new here, lets running handlers finish and their
    * replies go out, waits for what was sent to be acknowledged, and closes all connections with
-   * `GOING_AWAY`. Clients of a session then come back to whoever listens there next, not all at once. Calling it again waits for the same end. A handler that awaits it waits
-   * for itself, until `drainTimeoutMs` is over.
+   * `GOING_AWAY`. Clients of a session then come back to whoever listens there next, not all at once.
+   * Calling it again waits for the same end. A handler that awaits it waits for itself, until
+   * `drainTimeoutMs` is over.
    *
    * @param options How long handlers may go on (default: the server's `drainTimeoutMs`), and why, for
    * the people on the other side.
