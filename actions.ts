@@ -124,8 +124,8 @@ export interface BindOptions {
   sealed?: boolean;
 }
 
-/** A packet that passed, ready to be handed over. */
-export type Run = (connection: Peer) => unknown;
+/** Hands a packet that passed over. */
+export type Run = (packet: ReceivedPacket, connection: Peer) => unknown;
 
 /** Opens sealed data before it is checked and handed over. */
 export type Open = (packet: ReceivedPacket) => Promise<unknown>;
@@ -133,8 +133,14 @@ export type Open = (packet: ReceivedPacket) => Promise<unknown>;
 interface Action {
   readonly name: string;
   readonly schema?: Schema;
-  readonly open?: Open;
   run(data: unknown, packet: ReceivedPacket, connection: Peer): unknown;
+}
+
+interface Bound {
+  readonly action: Action;
+  readonly open?: Open;
+  /** For data that need neither be opened nor checked: made once, and not for each packet. */
+  readonly run: Run;
 }
 
 /** One row of {@linkcode ActionTable.list}. */
@@ -152,8 +158,8 @@ export interface ActionInfo {
 /** Which name runs what. */
 export class ActionTable {
   // A Map, so that `__proto__` and `constructor` are names like any other.
-  readonly #actions = new Map<string, Action>();
-  #fallback: Action | undefined;
+  readonly #bound = new Map<string, Bound>();
+  #fallback: Bound | undefined;
 
   /**
    * Binds a name. What was bound to it before no longer is.
@@ -168,23 +174,23 @@ export class ActionTable {
     open?: Open,
   ): void {
     checkActionName(name);
-    this.#actions.set(name, toAction(name, bind, open));
+    this.#bound.set(name, toBound(name, bind, open));
   }
 
   /** Binds every name that nothing else is bound to. Throws like {@linkcode ActionTable.bind}. */
   // deno-lint-ignore no-explicit-any -- see above
   bindFallback(bind: BindOf<any, unknown> | ActionFunction<any, unknown, any>): void {
-    this.#fallback = toAction("*", bind);
+    this.#fallback = toBound("*", bind);
   }
 
   /** What is bound, by name. */
   list(): ActionInfo[] {
-    const rows: [string, Action][] = [...this.#actions];
+    const rows = [...this.#bound];
     if (this.#fallback) rows.push(["*", this.#fallback]);
-    return rows.map(([action, { name, schema, open }]) => ({
-      action,
-      bind: name,
-      hasSchema: !!schema,
+    return rows.map(([name, { action, open }]) => ({
+      action: name,
+      bind: action.name,
+      hasSchema: !!action.schema,
       isSealed: !!open,
     }));
   }
@@ -196,31 +202,43 @@ export class ActionTable {
    * @throws {RequestError} `NO_ACTION`, `INVALID_DATA`.
    */
   prepare(packet: ReceivedPacket): Run | Promise<Run> {
-    const action = this.#actions.get(packet.action) ?? this.#fallback;
-    if (!action) throw new RequestError("NO_ACTION", "nothing is bound to that action");
-    if (!action.open) return check(action, packet, packet.data);
-    return action.open(packet).then((data) => check(action, packet, data));
+    const bound = this.#bound.get(packet.action) ?? this.#fallback;
+    if (!bound) throw new RequestError("NO_ACTION", "nothing is bound to that action");
+    const { action, open, run } = bound;
+    if (open) return open(packet).then((data) => check(action, data));
+    return action.schema ? check(action, packet.data) : run;
   }
 }
 
-function check(action: Action, packet: ReceivedPacket, data: unknown): Run | Promise<Run> {
-  if (!action.schema) return (connection) => action.run(data, packet, connection);
+function check(action: Action, data: unknown): Run | Promise<Run> {
+  const run = (checked: unknown): Run => (packet, connection) =>
+    action.run(checked, packet, connection);
+  if (!action.schema) return run(data);
   const result = action.schema["~standard"].validate(data);
-  const run = (result: SchemaResult<unknown>): Run => {
+  const accept = (result: SchemaResult<unknown>): Run => {
     if (result.issues) throw new RequestError("INVALID_DATA", invalidDataMessage(result.issues));
-    return (connection) => action.run(result.value, packet, connection);
+    return run(result.value);
   };
   // Not every library's promise is the platform's.
-  return "then" in result ? Promise.resolve(result).then(run) : run(result);
+  return "then" in result ? Promise.resolve(result).then(accept) : accept(result);
+}
+
+function toBound(
+  name: string,
+  // deno-lint-ignore no-explicit-any -- see ActionTable.bind
+  bind: BindOf<any, unknown> | ActionFunction<any, unknown>,
+  open?: Open,
+): Bound {
+  const action = toAction(name, bind);
+  return { action, open, run: (packet, connection) => action.run(packet.data, packet, connection) };
 }
 
 function toAction(
   name: string,
   // deno-lint-ignore no-explicit-any -- see ActionTable.bind
   bind: BindOf<any, unknown> | ActionFunction<any, unknown>,
-  open?: Open,
 ): Action {
-  if (typeof bind === "function") return { name: bind.name || name, run: bind, open };
+  if (typeof bind === "function") return { name: bind.name || name, run: bind };
   if (bind === null || typeof bind !== "object" || typeof bind.run !== "function") {
     throw new TypeError(`What is bound must be a Bind or a function, got ${describe(bind)}`);
   }
@@ -228,8 +246,7 @@ function toAction(
   if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
     throw new TypeError("A bind's schema must follow Standard Schema v1");
   }
-  if (!open) return bind;
-  return { name: bind.name, schema, open, run: (...args) => bind.run(...args) };
+  return bind;
 }
 
 /** Names the places, never the values: messages of a schema may quote either side's data. */

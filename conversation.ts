@@ -107,6 +107,9 @@ export class Conversation {
   /** Wires that have been let go of, until their sockets are closed. */
   readonly #leaving = new Map<Wire, Promise<void>>();
 
+  readonly #sendRequest = (head: string, id: number) => this.#sent(this.#outbox.request(head, id));
+  readonly #sendPing = (action: string, id: number) => this.#sendControl(action as "@ping", id);
+
   #id: string;
   #token: string | null;
   #fingerprint: string | undefined;
@@ -137,7 +140,7 @@ export class Conversation {
       prepare: (packet) => actions.prepare(packet),
       run: (run: Run, packet) => {
         try {
-          return run(peer);
+          return run(packet, peer);
         } finally {
           this.#handOver(packet);
         }
@@ -355,7 +358,7 @@ export class Conversation {
   /** Lets go of the wire. What was said over it is no longer heard. */
   #release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): void {
     // Where it ends in order, all that was queued may still arrive.
-    this.#outbox.detach(manner === "at once" ? this.#wire.bytesOffered : Infinity);
+    this.#outbox.detach(manner === "at once" ? this.#wire.linesOffered : Infinity);
     const wire = this.#wire;
     const left = this.#attachment.release(info, manner, flushTimeoutMs);
     this.#leaving.set(wire, left);
@@ -478,10 +481,8 @@ export class Conversation {
 
   /** Asks for a reply. See {@linkcode Connection.request}. */
   request(head: string, options: RequestOptions = {}): Promise<unknown> {
-    const { requests } = this.#session;
-    return this.#ask(() =>
-      this.#questions.ask(requests, options, (id) => this.#sent(this.#outbox.request(head, id)))
-    );
+    return this.#whyNotAsk() ??
+      this.#asked(this.#questions.ask(this.#session.requests, head, options, this.#sendRequest));
   }
 
   /** Asks for a pong. See {@linkcode Connection.ping}. */
@@ -490,15 +491,16 @@ export class Conversation {
     if (this.#state === "detached") {
       return rejected(new ConnectionError("CONNECTION_LOST", "nobody is there at the moment"));
     }
-    return this.#ask(() =>
-      this.#questions.ask(pings, options, (id) => this.#sendControl("@ping", id))
-    );
+    return this.#whyNotAsk() ??
+      this.#asked(this.#questions.ask(pings, "@ping", options, this.#sendPing));
   }
 
-  #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  #whyNotAsk(): Promise<never> | undefined {
     if (this.ended) return rejected(this.ended);
     if (!this.hasSession && this.#wire.inputEnded) return rejected(closeError(INPUT_ENDED));
-    const answer = ask();
+  }
+
+  #asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
     // What was sent and not read yet may hold it.
     this.inbox.changes.notify();
     return answer;

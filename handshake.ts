@@ -17,12 +17,12 @@ import { DEFAULTS, MIN_PACKET_BYTES } from "./options.ts";
 import {
   decodePacket,
   encodeControl,
-  encodeTail,
   type ErrorData,
   errorFromData,
   isErrorData,
   type ReceivedPacket,
 } from "./packet.ts";
+import { encodeTail } from "./stamp.ts";
 import type { Wire } from "./wire.ts";
 
 /** The version of the protocol that this is. */

@@ -7,7 +7,8 @@
 import type { ActionTable } from "./actions.ts";
 import { acceptConnection, Connection } from "./connection.ts";
 import { DEFAULTS, type ResolvedLimits } from "./options.ts";
-import { decodePacket, encodeHead, encodeTail } from "./packet.ts";
+import { decodePacket, encodeHead } from "./packet.ts";
+import { encodeTail } from "./stamp.ts";
 import { Sweep } from "./sweep.ts";
 import { StreamTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
@@ -43,5 +44,5 @@ export async function runAction(
   const head = encodeHead({ action: name, data });
   const packet = decodePacket(head + encodeTail({ created: Date.now(), token: null }));
   const run = await actions.prepare(packet);
-  return await run(handler) ?? null;
+  return await run(packet, handler) ?? null;
 }

@@ -390,7 +390,8 @@ export function resolveServerLimits(
   options: ConnectionLimits & ServerLimits,
 ): ResolvedServerLimits {
   checkOptions(options);
-  const exemptLoopback = checkBoolean("exemptLoopback", options.exemptLoopback);
+  const exemptLoopback = checkBoolean("exemptLoopback", options.exemptLoopback) ??
+    DEFAULTS.exemptLoopback;
   return { ...pick(SERVER_LIMITS, options), exemptLoopback };
 }
 
@@ -399,7 +400,7 @@ export function resolveClientLimits(
   options: ConnectionLimits & ClientLimits,
 ): ResolvedClientLimits {
   checkOptions(options);
-  const session = checkBoolean("session", options.session);
+  const session = checkBoolean("session", options.session) ?? DEFAULTS.session;
   return { ...pick(CLIENT_LIMITS, options), session };
 }
 
@@ -466,15 +467,17 @@ export function checkCloseOptions(options: CloseOptions): CloseOptions {
   return options;
 }
 
+function checkBoolean(name: string, value: unknown): boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return value;
+  throw new TypeError(`${name} must be a boolean, got ${typeof value}`);
+}
+
 /** Checks how a packet is to be sent. */
 export function checkSendOptions(options: SendOptions): SendOptions {
   checkOptions(options);
   const { delivered, volatile, signal } = options;
-  for (const [name, value] of Object.entries({ delivered, volatile })) {
-    if (value !== undefined && typeof value !== "boolean") {
-      throw new TypeError(`${name} must be a boolean, got ${typeof value}`);
-    }
-  }
+  checkBoolean("delivered", delivered);
+  checkBoolean("volatile", volatile);
   if (delivered && volatile) {
     throw new TypeError(
       "delivered and volatile exclude each other: what may be lost is not waited for",
@@ -535,14 +538,6 @@ function pick<Name extends keyof typeof DEFAULTS>(
 ): Pick<typeof DEFAULTS, Name> {
   const entries = names.map((name) => [name, checkLimit(name, options[name])]);
   return Object.fromEntries(entries);
-}
-
-function checkBoolean(name: "exemptLoopback" | "session", value: unknown): boolean {
-  if (value === undefined) return DEFAULTS[name];
-  if (typeof value !== "boolean") {
-    throw new TypeError(`${name} must be a boolean, got ${typeof value}`);
-  }
-  return value;
 }
 
 function checkLimit(name: keyof typeof DEFAULTS, value: unknown): unknown {

@@ -5,10 +5,11 @@
  */
 
 import { ConnectionError, type PnetworkError, ProtocolError, RequestError } from "./errors.ts";
-import { encodeControl, encodeTail, type Stamp, utf8Length } from "./packet.ts";
+import { encodeControl, maxUtf8Length, utf8Length } from "./packet.ts";
 import { Queue } from "./queue.ts";
 import { harmless } from "./rejections.ts";
 import type { Delivery, Session } from "./session.ts";
+import { Stamper } from "./stamp.ts";
 import { VolatileQueue, type VolatileTerms } from "./volatile_queue.ts";
 import { type Entry, lostPacket, type Undelivered } from "./window.ts";
 import type { Wire } from "./wire.ts";
@@ -33,7 +34,8 @@ export interface OutboxLimits {
 interface Waiting {
   head: string;
   bytes: number;
-  stamp: Partial<Stamp>;
+  /** The sender wants a reply under this number. */
+  id: number | undefined;
   entered: PromiseWithResolvers<void>;
   state: "waiting" | "called off" | "settled";
 }
@@ -46,6 +48,7 @@ export class Outbox {
   readonly #session: Session<unknown>;
   readonly #limits: OutboxLimits;
   #recipient: Recipient;
+  #stamper: Stamper;
   #wire: Wire | undefined;
   /** Those that wait for room in the window, or for the next server. */
   readonly #waiting = new Queue<Waiting>();
@@ -68,6 +71,7 @@ export class Outbox {
   constructor(session: Session<unknown>, recipient: Recipient, limits: OutboxLimits) {
     this.#session = session;
     this.#recipient = recipient;
+    this.#stamper = new Stamper(recipient.token);
     this.#limits = limits;
     this.#volatile = new VolatileQueue(limits.maxVolatileBytes);
   }
@@ -88,15 +92,21 @@ export class Outbox {
     return kept + this.#waitingBytes;
   }
 
+  /** No fewer than that, for less than it costs to count them. */
+  get #maxBuffered(): number {
+    const kept = this.#wire ? this.#wire.maxBuffered : this.#session.delivery?.window.maxBytes ?? 0;
+    return kept + this.#waitingBytes;
+  }
+
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
     for (const entry of this.#session.delivery?.window ?? []) {
-      this.#replayedBytes += entry.bytes;
       this.#put(entry);
     }
+    this.#replayedBytes += this.#session.delivery?.window.bytes ?? 0;
     // What makes room may wait for the reply to a request that was held.
-    this.admit({ isForced: [...this.#waiting].some(({ stamp }) => stamp.id !== undefined) });
+    this.admit({ isForced: [...this.#waiting].some(({ id }) => id !== undefined) });
   }
 
   /** The wire has ended. @param offered How many of its bytes may reach the other side. */
@@ -126,12 +136,15 @@ export class Outbox {
       if (one.state === "called off") continue;
       one.state = "settled";
       const lost = lostPacket(one.head + "}");
-      undelivered.unsent.push(one.stamp.id === undefined ? lost : { ...lost, kind: "request" });
+      undelivered.unsent.push(one.id === undefined ? lost : { ...lost, kind: "request" });
       one.entered.reject(error);
     }
     this.#waitingBytes = 0;
     this.#allEntered = Promise.resolve();
-    if (next) this.#recipient = next;
+    if (next) {
+      this.#recipient = next;
+      this.#stamper = new Stamper(next.token);
+    }
     return undelivered;
   }
 
@@ -146,16 +159,12 @@ export class Outbox {
   send(head: string, signal?: AbortSignal): Promise<void> | undefined {
     if (!this.#fits(head)) return Promise.reject(this.#tooLarge());
     const { delivery } = this.#session;
-    const line = this.#stamp(head, {}, delivery);
-    const bytes = utf8Length(line) + 1;
+    const line = this.#stamp(head, delivery);
     const waits = this.#isOnHold || this.#waiting.length > 0 ||
-      (delivery !== undefined && !delivery.window.hasRoomFor(bytes));
-    if (!waits) {
-      if (this.#wire && !this.#hasRoomFor(bytes)) return Promise.reject(this.#overloaded());
-      this.#enter(line, bytes, delivery);
-      return undefined;
-    }
-    return this.#wait(head, bytes, {}, signal);
+      (delivery !== undefined && !delivery.window.hasRoomFor(line));
+    if (waits) return this.#wait(head, utf8Length(line) + 1, undefined, signal);
+    if (this.#wire && !this.#hasRoomFor(line, 1)) return Promise.reject(this.#overloaded());
+    this.#enter(line, delivery);
   }
 
   /**
@@ -165,15 +174,15 @@ export class Outbox {
    */
   request(head: string, id: number): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
-    const bytes = head.length + TAIL_BYTES;
-    if (!this.#hasRoomFor(bytes)) return this.#overloaded();
+    if (!this.#hasRoomFor(head, TAIL_BYTES)) return this.#overloaded();
     if (this.#isOnHold) {
       // It fails with its session, which its sender hears of as the request's failure.
-      this.#wait(head, bytes, { id })?.catch(() => {});
+      this.#wait(head, utf8Length(head) + TAIL_BYTES, id)?.catch(() => {});
       return undefined;
     }
     this.admit({ isForced: true });
-    this.#enterStamped(head, { id });
+    const { delivery } = this.#session;
+    this.#enter(this.#stamp(head, delivery, id), delivery);
   }
 
   /**
@@ -184,7 +193,7 @@ export class Outbox {
   reply(head: string, replyTo: number): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
     if (!this.#isOnHold) this.admit({ isForced: true });
-    return this.#mustEnter(head, { replyTo });
+    return this.#mustEnter(head, replyTo);
   }
 
   /**
@@ -194,7 +203,7 @@ export class Outbox {
   broadcast(head: string): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
     this.admit({ isForced: true });
-    const error = this.#mustEnter(head, {});
+    const error = this.#mustEnter(head);
     this.#session.delivery?.window.trim();
     return error;
   }
@@ -211,7 +220,7 @@ export class Outbox {
       this.#volatile.drop();
       return undefined;
     }
-    const line = head + encodeTail({ created: Date.now(), token: this.#recipient.token });
+    const line = head + this.#stamper.tail();
     if (this.#volatile.length === 0 && !wire.isCongested) {
       this.#write(line);
       return undefined;
@@ -225,7 +234,7 @@ export class Outbox {
     // Between two wires there is nobody to say it to.
     if (!this.#wire) return undefined;
     const line = encodeControl(action, data, ack);
-    if (!this.#hasRoomFor(line.length)) return slowConsumer();
+    if (!this.#hasRoomFor(line, 1)) return slowConsumer();
     this.#write(line);
   }
 
@@ -236,12 +245,13 @@ export class Outbox {
 
   /** Gives those that wait their numbers, while the window has room or where something must follow. */
   admit({ isForced = false } = {}): void {
-    if (this.#isOnHold) return;
+    if (this.#isOnHold || this.#waiting.length === 0) return;
     const { delivery } = this.#session;
     for (let first = this.#waiting.first; first; first = this.#waiting.first) {
       if (first.state === "waiting") {
-        if (!isForced && !delivery!.window.hasRoomFor(first.bytes)) return;
-        this.#enterStamped(first.head, first.stamp);
+        const line = this.#stamp(first.head, delivery, first.id);
+        if (!isForced && !delivery!.window.hasRoomFor(line)) return;
+        this.#enter(line, delivery);
         first.state = "settled";
         first.entered.resolve();
         this.#waitingBytes -= first.bytes;
@@ -253,12 +263,12 @@ export class Outbox {
   #wait(
     head: string,
     bytes: number,
-    stamp: Partial<Stamp>,
+    id: number | undefined,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (!this.#hasRoomFor(bytes)) return Promise.reject(this.#overloaded());
+    if (!this.#hasRoomForBytes(bytes)) return Promise.reject(this.#overloaded());
     const entered = Promise.withResolvers<void>();
-    const waiting: Waiting = { head, bytes, stamp, entered, state: "waiting" };
+    const waiting: Waiting = { head, bytes, id, entered, state: "waiting" };
     this.#waiting.push(waiting);
     const before = this.#allEntered;
     this.#allEntered = harmless(entered.promise.catch((error) => {
@@ -280,47 +290,37 @@ export class Outbox {
     return entered.promise.finally(() => signal.removeEventListener("abort", abort));
   }
 
-  #mustEnter(head: string, stamp: Partial<Stamp>): PnetworkError | undefined {
+  #mustEnter(head: string, replyTo?: number): PnetworkError | undefined {
     const { delivery } = this.#session;
-    const line = this.#stamp(head, stamp, delivery);
-    const bytes = utf8Length(line) + 1;
-    const isTooMuch = !this.#hasRoomFor(bytes);
-    if (!isTooMuch || !delivery) {
-      if (isTooMuch) return slowConsumer();
-      this.#enter(line, bytes, delivery);
+    const line = this.#stamp(head, delivery, undefined, replyTo);
+    if (this.#hasRoomFor(line, 1)) {
+      this.#enter(line, delivery);
       return undefined;
     }
+    if (!delivery) return slowConsumer();
     // The session outlives the wire that this is too much for: nothing is lost.
-    delivery.window.add(line, bytes);
+    delivery.window.add(line);
     if (this.#wire) return slowConsumer();
   }
 
-  #enterStamped(head: string, stamp: Partial<Stamp>): void {
-    const { delivery } = this.#session;
-    const line = this.#stamp(head, stamp, delivery);
-    this.#enter(line, utf8Length(line) + 1, delivery);
-  }
-
-  #enter(line: string, bytes: number, delivery: Delivery | undefined): void {
+  #enter(line: string, delivery: Delivery | undefined): void {
     if (!delivery) return this.#write(line);
-    const entry = delivery.window.add(line, bytes);
+    const entry = delivery.window.add(line);
     if (!this.#wire) return;
     delivery.arrivals.takeAck();
     this.#put(entry);
   }
 
   #put(entry: Entry): void {
-    this.#session.delivery!.window.written(entry, this.#wire!.bytesQueued);
+    this.#session.delivery!.window.written(entry, this.#wire!.linesQueued);
     this.#write(entry.line);
   }
 
-  #stamp(head: string, stamp: Partial<Stamp>, delivery: Delivery | undefined): string {
-    const all: Stamp = { created: Date.now(), token: this.#recipient.token, ...stamp };
-    if (delivery) {
-      all.seq = delivery.window.nextSeq;
-      if (this.#wire && delivery.arrivals.isAckOwed) all.ack = delivery.arrivals.handedOver;
-    }
-    return head + encodeTail(all);
+  #stamp(head: string, delivery: Delivery | undefined, id?: number, replyTo?: number): string {
+    if (!delivery) return head + this.#stamper.tail(id, replyTo);
+    const { window, arrivals } = delivery;
+    const ack = this.#wire && arrivals.isAckOwed ? arrivals.handedOver : undefined;
+    return head + this.#stamper.tail(id, replyTo, window.nextSeq, ack);
   }
 
   #write(line: string): void {
@@ -340,17 +340,26 @@ export class Outbox {
     if (this.#pumped === wire) this.#pumped = undefined;
   }
 
-  /** What was kept for a peer is not held against it when it comes back. */
-  #hasRoomFor(bytes: number): boolean {
+  /** For this text, and so many bytes besides. They are counted only where it is not clear without. */
+  #hasRoomFor(text: string, more: number): boolean {
+    return this.#maxBuffered + maxUtf8Length(text) + more <= this.#maxBytes ||
+      this.#hasRoomForBytes(utf8Length(text) + more);
+  }
+
+  #hasRoomForBytes(bytes: number): boolean {
     const { buffered } = this;
-    const max = this.#limits.maxBufferedBytes + this.#replayedBytes;
-    return buffered === 0 || buffered + bytes <= max;
+    return buffered === 0 || buffered + bytes <= this.#maxBytes;
+  }
+
+  /** What was kept for a peer is not held against it when it comes back. */
+  get #maxBytes(): number {
+    return this.#limits.maxBufferedBytes + this.#replayedBytes;
   }
 
   #fits(head: string): boolean {
     const max = this.#recipient.maxPacketBytes - TAIL_BYTES;
-    // A UTF-16 code unit takes three bytes at most: what is short needs no measuring.
-    return head.length * 3 <= max || (head.length <= max && utf8Length(head) <= max);
+    // What is short needs no counting.
+    return maxUtf8Length(head) <= max || (head.length <= max && utf8Length(head) <= max);
   }
 
   #tooLarge(): ProtocolError {

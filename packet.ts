@@ -52,22 +52,6 @@ export interface ErrorData {
   message: string;
 }
 
-/** What the sender adds to a packet. */
-export interface Stamp {
-  /** Milliseconds since the Unix epoch. */
-  created: number;
-  /** The token of the connection that the packet travels on. */
-  token: string | null;
-  /** The sender wants a reply under this number. */
-  id?: number;
-  /** This packet is the reply to the request of this number. */
-  replyTo?: number;
-  /** The packet's number within a session. */
-  seq?: number;
-  /** The peer's packets up to this number were handed over. */
-  ack?: number;
-}
-
 /** What {@linkcode decodePacket} refuses beyond what no packet may be. */
 export interface DecodeOptions {
   /**
@@ -260,17 +244,6 @@ export function encodeErrorHead(action: string, { code, message }: ErrorData): s
   return `{"action":${JSON.stringify(action)},"error":${JSON.stringify(error)}`;
 }
 
-/** The rest of the line: what is stamped for one recipient. */
-export function encodeTail(stamp: Stamp): string {
-  let tail = `,"packet-created":${stamp.created},"token":`;
-  tail += stamp.token === null ? "null" : `"${stamp.token}"`;
-  if (stamp.id !== undefined) tail += `,"id":${stamp.id}`;
-  if (stamp.replyTo !== undefined) tail += `,"reply-to":${stamp.replyTo}`;
-  if (stamp.seq !== undefined) tail += `,"seq":${stamp.seq}`;
-  if (stamp.ack !== undefined) tail += `,"ack":${stamp.ack}`;
-  return tail + "}";
-}
-
 /** One of the protocol's own packets, without a stamp; with an `ack`, if there is one to tell. */
 export function encodeControl(action: `@${string}`, data?: unknown, ack?: number): string {
   let line = `{"action":"${action}"`;
@@ -282,6 +255,11 @@ export function encodeControl(action: `@${string}`, data?: unknown, ack?: number
 /** How many bytes a text takes on the wire. */
 export function utf8Length(text: string): number {
   return Buffer.byteLength(text);
+}
+
+/** No fewer bytes than that, for nothing: a UTF-16 code unit takes three at most. */
+export function maxUtf8Length(text: string): number {
+  return text.length * 3;
 }
 
 /**

@@ -65,7 +65,7 @@ export class Pulse implements Sweepable {
     if (arrivals.isAckDue) this.#parts.acknowledge();
     else if (this.#ackAt === Infinity && arrivals.isAckOwed) {
       this.#ackAt = this.#parts.sweep.now() + ACK_DELAY_MS;
-      this.#parts.sweep.by(this.#ackAt);
+      this.#parts.sweep.by(this, this.#ackAt);
     }
   }
 
@@ -75,7 +75,7 @@ export class Pulse implements Sweepable {
       this.#fullSince = Infinity;
     } else if (isProgress || this.#fullSince === Infinity) {
       this.#fullSince = this.#parts.sweep.now();
-      this.#parts.sweep.by(this.#fullSince + this.#stallTimeoutMs);
+      this.#parts.sweep.by(this, this.#fullSince + this.#stallTimeoutMs);
     }
   }
 

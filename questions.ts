@@ -7,7 +7,7 @@
 import type { RequestOptions } from "./contract.ts";
 import { type PnetworkError, RequestError } from "./errors.ts";
 import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
-import { harmless, rejected } from "./rejections.ts";
+import { harmlessly, rejected } from "./rejections.ts";
 import type { Outstanding } from "./outstanding.ts";
 import type { Session } from "./session.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
@@ -33,21 +33,23 @@ export class Questions implements Sweepable {
   /**
    * Opens a numbered question, sends it, and waits for its answer.
    *
+   * @param question What is asked.
    * @param send Sends it under its number. Returns why it was not sent, if it was not.
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If `timeoutMs` is out of range.
    */
   ask<Answer>(
     outstanding: Outstanding<Answer>,
+    question: string,
     options: RequestOptions,
-    send: (id: number) => PnetworkError | undefined,
+    send: (question: string, id: number) => PnetworkError | undefined,
   ): Promise<Answer> {
     checkOptions(options);
     const { timeoutMs = this.#timeoutMs, signal } = options;
     const wait = checkTimeout("timeoutMs", timeoutMs);
     checkSignal(signal);
     if (signal?.aborted) return rejected(signal.reason);
-    const answer = Promise.withResolvers<Answer>();
+    const answer = harmlessly<Answer>();
     const deadline = wait === false ? Infinity : this.#sweep.now() + wait;
     let id: number;
     try {
@@ -55,7 +57,7 @@ export class Questions implements Sweepable {
     } catch (error) {
       return rejected(error);
     }
-    const error = send(id);
+    const error = send(question, id);
     if (error) {
       outstanding.take(id)?.reject(error);
     } else if (signal) {
@@ -64,8 +66,8 @@ export class Questions implements Sweepable {
       const forget = () => signal.removeEventListener("abort", abort);
       answer.promise.then(forget, forget);
     }
-    this.#sweep.by(deadline);
-    return harmless(answer.promise);
+    this.#sweep.by(this, deadline);
+    return answer.promise;
   }
 
   /** Gives up whatever is open, and watches no more. */

@@ -4,15 +4,15 @@
  * @module
  */
 
-interface Node<Item> {
-  readonly item: Item;
-  next?: Node<Item>;
-}
+const MIN_SLOTS = 16;
+/** An empty queue keeps no more than this for the next rush. */
+const MAX_KEPT_SLOTS = 1_024;
 
-/** A linked queue: taking the first one out of a long array would copy the rest. */
+/** A ring that grows: taking the first one out moves nothing, and putting one in allocates nothing. */
 export class Queue<Item> implements Iterable<Item> {
-  #first: Node<Item> | undefined;
-  #last: Node<Item> | undefined;
+  /** A power of two of them, or none. */
+  #slots: (Item | undefined)[] = [];
+  #start = 0;
   #length = 0;
 
   /** How many are in it. */
@@ -22,36 +22,51 @@ export class Queue<Item> implements Iterable<Item> {
 
   /** The one that comes out next. */
   get first(): Item | undefined {
-    return this.#first?.item;
+    return this.#length === 0 ? undefined : this.#slots[this.#start];
+  }
+
+  /** The one in this place, counted from the first. */
+  at(place: number): Item | undefined {
+    return place < this.#length
+      ? this.#slots[(this.#start + place) & (this.#slots.length - 1)]
+      : undefined;
   }
 
   /** Puts one at the end. */
   push(item: Item): void {
-    const node: Node<Item> = { item };
-    if (this.#last) this.#last.next = node;
-    else this.#first = node;
-    this.#last = node;
-    this.#length++;
+    if (this.#length === this.#slots.length) this.#grow();
+    this.#slots[(this.#start + this.#length++) & (this.#slots.length - 1)] = item;
   }
 
   /** Takes the first one out. */
   shift(): Item | undefined {
-    const first = this.#first;
-    if (!first) return undefined;
-    this.#first = first.next;
-    if (!first.next) this.#last = undefined;
-    this.#length--;
-    return first.item;
+    if (this.#length === 0) return undefined;
+    const item = this.#slots[this.#start];
+    this.#slots[this.#start] = undefined;
+    this.#start = (this.#start + 1) & (this.#slots.length - 1);
+    if (--this.#length === 0 && this.#slots.length > MAX_KEPT_SLOTS) this.clear();
+    return item;
   }
 
   /** Empties it. */
   clear(): void {
-    this.#first = this.#last = undefined;
-    this.#length = 0;
+    this.#slots = [];
+    this.#start = this.#length = 0;
   }
 
   /** All of them, in their order, without taking them out. */
   *[Symbol.iterator](): Iterator<Item> {
-    for (let node = this.#first; node; node = node.next) yield node.item;
+    for (let n = 0; n < this.#length; n++) {
+      yield this.#slots[(this.#start + n) & (this.#slots.length - 1)]!;
+    }
+  }
+
+  #grow(): void {
+    const slots = new Array<Item | undefined>(Math.max(MIN_SLOTS, this.#slots.length * 2));
+    for (let n = 0; n < this.#length; n++) {
+      slots[n] = this.#slots[(this.#start + n) & (this.#slots.length - 1)];
+    }
+    this.#slots = slots.fill(undefined, this.#length);
+    this.#start = 0;
   }
 }

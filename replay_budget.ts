@@ -6,8 +6,10 @@
 
 /** One that holds bytes. */
 export interface Holder {
-  /** How many it holds. */
+  /** How many it holds. Where they had not been counted before, the budget is told of the difference. */
   readonly bytes: number;
+  /** Whether it holds anything. */
+  readonly length: number;
   /** Lets go of at least half of them. */
   giveWay(): void;
 }
@@ -31,13 +33,17 @@ export class ReplayBudget {
   add(holder: Holder, bytes: number): void {
     this.#holders.add(holder);
     this.#bytes += bytes;
-    while (this.#bytes > this.#maxBytes) this.#largest().giveWay();
+    while (this.#bytes > this.#maxBytes) {
+      const largest = this.#largest();
+      // Finding it has counted them all.
+      if (this.#bytes > this.#maxBytes) largest.giveWay();
+    }
   }
 
   /** It has so many less. */
   remove(holder: Holder, bytes: number): void {
     this.#bytes -= bytes;
-    if (holder.bytes === 0) this.#holders.delete(holder);
+    if (holder.length === 0) this.#holders.delete(holder);
   }
 
   #largest(): Holder {

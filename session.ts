@@ -33,6 +33,10 @@ export class Session<Reply> {
   readonly requests: Outstanding<Reply>;
   /** Our pings that wait for a pong. */
   readonly pings: Outstanding<void>;
+  /** The request that came last, while it is owed a reply; 0 for none. Most are before the next one comes. */
+  #lastId = 0;
+  #lastRequest: unknown;
+  /** Those before it. */
   readonly #answering = new Map<number, unknown>();
   readonly #lost = new WeakSet<object>();
   #delivery: Delivery | undefined;
@@ -54,7 +58,7 @@ export class Session<Reply> {
 
   /** How many of the peer's requests have no reply yet. */
   get answering(): number {
-    return this.#answering.size;
+    return this.#answering.size + (this.#lastId === 0 ? 0 : 1);
   }
 
   /**
@@ -82,15 +86,22 @@ export class Session<Reply> {
    * @returns `false` if that number is still being answered.
    */
   beginAnswer(id: number, request?: unknown): boolean {
-    if (this.#answering.has(id)) return false;
-    this.#answering.set(id, request);
+    if (id === this.#lastId || this.#answering.has(id)) return false;
+    if (this.#lastId !== 0) this.#answering.set(this.#lastId, this.#lastRequest);
+    this.#lastId = id;
+    this.#lastRequest = request;
     return true;
   }
 
   /** Notes that the reply goes out. `false` if none is owed to this request. */
   endAnswer(id: number, request?: unknown): boolean {
-    if (this.#answering.get(id) !== request) return false;
-    return this.#answering.delete(id);
+    if (id !== this.#lastId) {
+      return this.#answering.get(id) === request && this.#answering.delete(id);
+    }
+    if (request !== this.#lastRequest) return false;
+    this.#lastId = 0;
+    this.#lastRequest = undefined;
+    return true;
   }
 
   /** Whether a request was not answered before its session ended. */
@@ -106,10 +117,12 @@ export class Session<Reply> {
   /** Ends whatever is outstanding; a new delivery may begin. */
   end(error: unknown, next?: Delivery): void {
     for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
-    for (const request of this.#answering.values()) {
+    for (const request of [...this.#answering.values(), this.#lastRequest]) {
       if (request !== null && typeof request === "object") this.#lost.add(request);
     }
     this.#answering.clear();
+    this.#lastId = 0;
+    this.#lastRequest = undefined;
     this.#delivery = next;
   }
 }

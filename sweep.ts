@@ -14,51 +14,67 @@ export interface Sweepable {
   sweep(now: number): void;
 }
 
-/** A timer more precise than this would only cost wake-ups. */
-const MIN_TICK_MS = 10;
+/** Deadlines are met this precisely. A timer more precise would only cost wake-ups. */
+const TICK_MS = 10;
 /** While anything is due, the clock is looked at this often, so that a stopped process is noticed. */
-const MAX_TICK_MS = 1_000;
+const MAX_WAIT_MS = 1_000;
 
 /**
  * Watches the deadlines of any number of connections with one timer, and none while there is no
- * deadline.
+ * deadline. A tick costs what is due, not what is watched: entries wait in the slots of a timing wheel
+ * (Varghese and Lauck, 1987).
  *
  * Its clock stands still while the process does: when a tick comes late (the process was stopped,
  * the machine slept), the lateness is taken off the clock, so that nobody is found dead for it.
  */
 export class Sweep {
-  readonly #entries = new Set<Sweepable>();
+  /** By the tick that they are looked at: at their deadline, or before, if it has been put off since. */
+  readonly #slots = new Map<number, Set<Sweepable>>();
+  /** `Infinity` for one that has no deadline. */
+  readonly #tickOf = new Map<Sweepable, number>();
+  #lastTick = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #tickAt = Infinity;
+  #timerAt = Infinity;
   #lateness = 0;
 
   /** Milliseconds on the clock that all deadlines are measured on. */
   now(): number {
     // A tick that is overdue has yet to take its lateness off. Until then the clock waits for it.
-    return Math.min(performance.now() - this.#lateness, this.#tickAt);
+    return Math.min(performance.now() - this.#lateness, this.#timerAt);
   }
 
   /** When it looks next, on its clock; `Infinity` when nothing is due. */
   get nextTick(): number {
-    return this.#tickAt;
+    return this.#timerAt;
   }
 
   /** Watches this one's deadlines from now on. */
   add(entry: Sweepable): void {
-    this.#entries.add(entry);
-    this.by(entry.nextDeadline());
+    this.#tickOf.set(entry, Infinity);
+    this.by(entry, entry.nextDeadline());
   }
 
   /** Watches them no more. */
   delete(entry: Sweepable): void {
-    this.#entries.delete(entry);
-    if (this.#entries.size === 0) this.#schedule(Infinity);
+    this.#leaveSlot(entry);
+    this.#tickOf.delete(entry);
+    if (this.#slots.size === 0) this.#schedule(Infinity);
   }
 
   /** An entry that is being watched has this new deadline. */
-  by(deadline: number): void {
-    // Only to an earlier time: short deadlines that keep coming must not put the tick off.
-    if (Math.max(deadline, this.now() + MIN_TICK_MS) < this.#tickAt) this.#schedule(deadline);
+  by(entry: Sweepable, deadline: number): void {
+    // One that is put off is found when its slot is looked at: most are, again and again.
+    const before = this.#tickOf.get(entry);
+    if (before === undefined || deadline >= before * TICK_MS) return;
+    if (this.#slots.size === 0) this.#lastTick = Math.floor(this.now() / TICK_MS);
+    const tick = Math.max(Math.ceil(deadline / TICK_MS), this.#lastTick + 1);
+    if (tick >= before) return;
+    this.#leaveSlot(entry);
+    this.#tickOf.set(entry, tick);
+    const slot = this.#slots.get(tick);
+    if (slot) slot.add(entry);
+    else this.#slots.set(tick, new Set([entry]));
+    this.#lookBy(tick * TICK_MS);
   }
 
   /**
@@ -90,26 +106,58 @@ export class Sweep {
     }
   }
 
+  #leaveSlot(entry: Sweepable): void {
+    const tick = this.#tickOf.get(entry)!;
+    const slot = this.#slots.get(tick);
+    slot?.delete(entry);
+    if (slot?.size === 0) this.#slots.delete(tick);
+  }
+
+  #lookBy(deadline: number): void {
+    // Only at an earlier time: short deadlines that keep coming must not put the tick off.
+    if (Math.max(deadline, this.now() + TICK_MS) < this.#timerAt) this.#schedule(deadline);
+  }
+
   #schedule(deadline: number): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#tickAt = Infinity;
+    this.#timerAt = Infinity;
     if (deadline === Infinity) return;
-    const wait = Math.min(Math.max(deadline - this.now(), MIN_TICK_MS), MAX_TICK_MS);
-    this.#tickAt = this.now() + wait;
-    this.#timer = setTimeout(() => this.#tick(), wait);
+    const now = this.now();
+    const wait = Math.min(Math.max(deadline - now, TICK_MS), MAX_WAIT_MS);
+    this.#timerAt = now + wait;
+    this.#timer = setTimeout(() => this.#look(), wait);
   }
 
-  #tick(): void {
-    this.#lateness += Math.max(0, performance.now() - this.#lateness - this.#tickAt);
-    this.#tickAt = Infinity;
+  #look(): void {
+    this.#lateness += Math.max(0, performance.now() - this.#lateness - this.#timerAt);
+    this.#timerAt = Infinity;
     const now = this.now();
-    let next = Infinity;
-    for (const entry of this.#entries) {
+    const first = this.#lastTick + 1;
+    // What is swept gets its next slot after those that are being looked at.
+    this.#lastTick = Math.floor(now / TICK_MS);
+    for (let tick = first, last = this.#lastTick; tick <= last; tick++) this.#sweepSlot(tick, now);
+    if (this.#slots.size > 0) this.#lookBy(this.#nextSlot() * TICK_MS);
+  }
+
+  #sweepSlot(tick: number, now: number): void {
+    const slot = this.#slots.get(tick);
+    if (!slot) return;
+    this.#slots.delete(tick);
+    for (const entry of slot) {
+      // One that was swept before it may have deleted it.
+      if (this.#tickOf.get(entry) !== tick) continue;
+      this.#tickOf.set(entry, Infinity);
       if (entry.nextDeadline() <= now) entry.sweep(now);
-      if (this.#entries.has(entry)) next = Math.min(next, entry.nextDeadline());
+      this.by(entry, entry.nextDeadline());
     }
-    // What was swept may have set an earlier one meanwhile.
-    if (next < this.#tickAt) this.#schedule(next);
+  }
+
+  /** The next one that is not empty, if it is near enough for the timer's next wait to end there. */
+  #nextSlot(): number {
+    const farthest = this.#lastTick + MAX_WAIT_MS / TICK_MS;
+    let tick = this.#lastTick + 1;
+    while (tick < farthest && !this.#slots.has(tick)) tick++;
+    return tick;
   }
 }

@@ -4,48 +4,60 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+
 const MIN_BYTES = 1_024;
+/** So much text becomes bytes without being asked for. */
+const MAX_TEXT_LENGTH = 16_384;
+/** A UTF-16 code unit takes three bytes at most. */
+const MAX_UNIT_BYTES = 3;
 const EMPTY = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 
 /**
- * Collects text as UTF-8 in a buffer that is used again. Strings that wait for a slow reader would
- * survive one garbage collection after the other, and the heap would grow with them.
+ * Collects lines, and turns them into UTF-8 all at once, in a buffer that is used again: most of what
+ * encoding a line costs is the call. What waits for a slow reader waits as bytes: strings would survive one
+ * garbage collection after the other, and the heap would grow with them.
  */
 export class TextBuffer {
   readonly #maxKeptBytes: number;
   #bytes: Uint8Array = EMPTY;
   #length = 0;
+  /** What comes after these bytes. */
+  #text = "";
 
   /** @param maxKeptBytes How much memory it keeps while it is empty, if so much was needed lately. */
   constructor(maxKeptBytes: number) {
     this.#maxKeptBytes = maxKeptBytes;
   }
 
+  /** Whether it holds nothing. */
+  get isEmpty(): boolean {
+    return this.#length === 0 && this.#text === "";
+  }
+
+  /** No fewer bytes than it holds, for less than it costs to count them. */
+  get maxLength(): number {
+    return this.#length + this.#text.length * MAX_UNIT_BYTES;
+  }
+
   /** How many bytes it holds. */
   get length(): number {
+    this.#encode();
     return this.#length;
   }
 
   /** What it holds, until the next change. */
   get bytes(): Uint8Array {
+    this.#encode();
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Adds a line and its end. Returns how many bytes they take. */
-  pushLine(line: string): number {
-    const text = line + "\n";
-    // A UTF-16 code unit takes three bytes at most.
-    const needed = this.#length + text.length * 3;
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, MIN_BYTES, this.#bytes.length * 2));
-      larger.set(this.bytes);
-      this.#bytes = larger;
-    }
-    const { written } = encoder.encodeInto(text, this.#bytes.subarray(this.#length));
-    this.#length += written;
-    return written;
+  /** Adds a line and its end. */
+  pushLine(line: string): void {
+    this.#text += line + "\n";
+    if (this.#text.length >= MAX_TEXT_LENGTH) this.#encode();
   }
 
   /** Empties it. */
@@ -53,5 +65,23 @@ export class TextBuffer {
     const capacity = this.#bytes.length;
     if (capacity > this.#maxKeptBytes || this.#length < capacity / 8) this.#bytes = EMPTY;
     this.#length = 0;
+    this.#text = "";
+  }
+
+  #encode(): void {
+    const text = this.#text;
+    if (text === "") return;
+    this.#text = "";
+    const isLong = text.length > MAX_TEXT_LENGTH;
+    this.#reserve(isLong ? Buffer.byteLength(text) : text.length * MAX_UNIT_BYTES);
+    this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(needed, MIN_BYTES, this.#bytes.length * 2));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
   }
 }

@@ -6,6 +6,7 @@
 
 import { ProtocolError } from "./errors.ts";
 import type { Settler } from "./outstanding.ts";
+import { maxUtf8Length, utf8Length } from "./packet.ts";
 import { Queue } from "./queue.ts";
 import type { Holder, ReplayBudget } from "./replay_budget.ts";
 
@@ -23,9 +24,9 @@ export interface Entry {
   readonly seq: number;
   /** The whole line, as it goes out again on a resume. */
   readonly line: string;
-  /** Its length on the wire. */
-  readonly bytes: number;
-  /** Where it begins on the wire of the moment; `Infinity` if it is not on it. */
+  /** Its length on the wire; until it was counted, no less than that. */
+  bytes: number;
+  /** Which line of the wire of the moment it is, from 0; `Infinity` if it is not on it. */
   at: number;
   /** Whether an earlier wire may have carried it. */
   wasWritten: boolean;
@@ -60,7 +61,10 @@ export class Window implements Holder {
   readonly #budget: ReplayBudget | undefined;
   readonly #entries = new Queue<Entry>();
   readonly #awaited = new Queue<{ seq: number; settler: Settler<void> }>();
+  /** The sum of what the entries say. */
   #bytes = 0;
+  /** Up to which entry the bytes were counted. They are where their bound alone would not do. */
+  #countedSeq = 0;
   #lastSeq = 0;
   #lastWritten = 0;
   #acknowledged = 0;
@@ -78,6 +82,12 @@ export class Window implements Holder {
 
   /** How many bytes it holds. */
   get bytes(): number {
+    this.#count();
+    return this.#bytes;
+  }
+
+  /** No fewer than that, for less than it costs to count them. */
+  get maxBytes(): number {
     return this.#bytes;
   }
 
@@ -109,18 +119,22 @@ export class Window implements Holder {
   /** Whether a sender that can wait should. */
   get isFull(): boolean {
     const { replayPackets, replayBytes } = this.#limits;
-    return this.length >= replayPackets || this.#bytes >= replayBytes;
+    return this.length >= replayPackets ||
+      (this.#bytes >= replayBytes && this.bytes >= replayBytes);
   }
 
-  /** Whether a line of this length may enter without waiting. An empty window takes any. */
-  hasRoomFor(bytes: number): boolean {
+  /** Whether a line may enter without waiting. An empty window takes any. */
+  hasRoomFor(line: string): boolean {
     if (this.length === 0) return true;
     const { replayPackets, replayBytes } = this.#limits;
-    return this.length < replayPackets && this.#bytes + bytes <= replayBytes;
+    if (this.length >= replayPackets) return false;
+    return this.#bytes + maxBytesOf(line) <= replayBytes ||
+      this.bytes + bytesOf(line) <= replayBytes;
   }
 
   /** Takes the line of the next number in, whether there is room or not. */
-  add(line: string, bytes: number): Entry {
+  add(line: string): Entry {
+    const bytes = maxBytesOf(line);
     const entry: Entry = { seq: ++this.#lastSeq, line, bytes, at: Infinity, wasWritten: false };
     this.#entries.push(entry);
     this.#bytes += bytes;
@@ -128,13 +142,13 @@ export class Window implements Holder {
     return entry;
   }
 
-  /** An entry went onto the wire of the moment, of which it begins at this byte. */
+  /** An entry went onto the wire of the moment, as this line of it. */
   written(entry: Entry, at: number): void {
     entry.at = at;
     this.#lastWritten = Math.max(this.#lastWritten, entry.seq);
   }
 
-  /** The wire has ended. @param offered How many of its bytes may have reached the other side. */
+  /** The wire has ended. @param offered How many of its lines may have reached the other side. */
   detach(offered: number): void {
     for (const entry of this.#entries) {
       entry.wasWritten ||= entry.at < offered;
@@ -145,14 +159,14 @@ export class Window implements Holder {
   /** Pushes out the oldest until the window is within its bounds, or holds the newest alone. */
   trim(): void {
     const { replayPackets, replayBytes } = this.#limits;
-    while (this.length > 1 && (this.length > replayPackets || this.#bytes > replayBytes)) {
-      this.#evict();
-    }
+    const isOver = () =>
+      this.length > replayPackets || (this.#bytes > replayBytes && this.bytes > replayBytes);
+    while (this.length > 1 && isOver()) this.#evict();
   }
 
   /** For the budget. A resume fails then, unless the peer has received what was let go of. */
   giveWay(): void {
-    const goal = this.#bytes / 2;
+    const goal = this.bytes / 2;
     do this.#evict(); while (this.#bytes > goal);
   }
 
@@ -223,6 +237,20 @@ export class Window implements Holder {
     }
   }
 
+  #count(): void {
+    let excess = 0;
+    for (let place = this.length - 1; place >= 0; place--) {
+      const entry = this.#entries.at(place)!;
+      if (entry.seq <= this.#countedSeq) break;
+      const bytes = bytesOf(entry.line);
+      excess += entry.bytes - bytes;
+      entry.bytes = bytes;
+    }
+    this.#countedSeq = this.#lastSeq;
+    this.#bytes -= excess;
+    if (excess > 0) this.#budget?.remove(this, excess);
+  }
+
   #evict(): void {
     const entry = this.#shift();
     if (entry) this.#evicted = entry.seq;
@@ -235,6 +263,15 @@ export class Window implements Holder {
     this.#budget?.remove(this, entry.bytes);
     return entry;
   }
+}
+
+/** With its end. */
+function bytesOf(line: string): number {
+  return utf8Length(line) + 1;
+}
+
+function maxBytesOf(line: string): number {
+  return maxUtf8Length(line) + 1;
 }
 
 /** What a line, or the head of one, says. */

@@ -59,7 +59,8 @@ export class Wire implements Sweepable {
   #inputEnded = false;
   #bytesRead = 0;
   #bytesWritten = 0;
-  #bytesQueued = 0;
+  #linesQueued = 0;
+  #linesOffered = 0;
 
   /** Two of them, in turn: one is filled while the other is written. */
   #waiting = new TextBuffer(MAX_KEPT_BYTES);
@@ -99,9 +100,14 @@ export class Wire implements Sweepable {
     return this.#isClosed() ? 0 : this.#unwritten + this.#waiting.length;
   }
 
+  /** No fewer than that, for less than it costs to count them. */
+  get maxBuffered(): number {
+    return this.#isClosed() ? 0 : this.#unwritten + this.#waiting.maxLength;
+  }
+
   /** Whether a sender that can wait should. */
   get isCongested(): boolean {
-    return this.buffered > Math.min(HIGH_WATER, this.#limits.maxBufferedBytes / 2);
+    return this.#isAbove(Math.min(HIGH_WATER, this.#limits.maxBufferedBytes / 2));
   }
 
   /** Bytes read so far. */
@@ -114,14 +120,14 @@ export class Wire implements Sweepable {
     return this.#bytesWritten;
   }
 
-  /** Bytes that were queued so far. */
-  get bytesQueued(): number {
-    return this.#bytesQueued;
+  /** How many lines were queued so far. */
+  get linesQueued(): number {
+    return this.#linesQueued;
   }
 
-  /** Bytes that may have reached the other side: written, or being written now. */
-  get bytesOffered(): number {
-    return this.#bytesWritten + this.#unwritten;
+  /** How many of them may have reached the other side: written, or being written now. */
+  get linesOffered(): number {
+    return this.#linesOffered;
   }
 
   /**
@@ -269,7 +275,7 @@ export class Wire implements Sweepable {
       this.#partialLine.stop();
     } else if (isNewLine || !this.#partialLine.isRunning) {
       this.#partialLine.start(this.#sweep.now(), partialLineTimeoutMs);
-      this.#sweep.by(this.#partialLine.deadline);
+      this.#sweep.by(this, this.#partialLine.deadline);
     } else {
       this.#partialLine.progress += this.#partialBytes - before;
     }
@@ -277,11 +283,17 @@ export class Wire implements Sweepable {
 
   /** More than an eighth of what may wait: worth watching whether the peer takes it. */
   #isBehind(): boolean {
-    return this.buffered > this.#limits.maxBufferedBytes / 8;
+    return this.#isAbove(this.#limits.maxBufferedBytes / 8);
+  }
+
+  /** Whether more than so many bytes wait: they are counted only where it is not clear that they do not. */
+  #isAbove(bytes: number): boolean {
+    return this.maxBuffered > bytes && this.buffered > bytes;
   }
 
   #push(line: string): void {
-    this.#bytesQueued += this.#waiting.pushLine(line);
+    this.#linesQueued++;
+    this.#waiting.pushLine(line);
     if (!this.#writing) {
       this.#writing = true;
       queueMicrotask(() => this.#writeAll());
@@ -289,16 +301,17 @@ export class Wire implements Sweepable {
     const { stallTimeoutMs } = this.#limits;
     if (stallTimeoutMs !== false && !this.#stall.isRunning && this.#isBehind()) {
       this.#stall.start(this.#sweep.now(), stallTimeoutMs);
-      this.#sweep.by(this.#stall.deadline);
+      this.#sweep.by(this, this.#stall.deadline);
     }
   }
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) {
+      while (!this.#waiting.isEmpty) {
         const full = this.#waiting;
         this.#waiting = this.#spare;
         this.#spare = full;
+        this.#linesOffered = this.#linesQueued;
         await this.#writeBytes(full.bytes);
         full.clear();
         if (this.#isClosed()) return;

@@ -24,7 +24,7 @@ Deno.test("there is no timer while there is no deadline", () => {
   sweep.add(entry);
   assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
   entry.deadline = sweep.now() + 500;
-  sweep.by(entry.deadline);
+  sweep.by(entry, entry.deadline);
   assertEquals(time.timers, 1);
   time.advance(600);
   assertEquals([entry.swept.length, time.timers, sweep.nextTick], [1, 0, Infinity]);
@@ -254,7 +254,7 @@ Deno.test("what one entry adds or makes due earlier while it is swept is watched
       added.deadline === Infinity && added.swept.length === 0 ? start + 100 : Infinity,
     sweep: (now) => {
       earlier.deadline = now + 30;
-      sweep.by(earlier.deadline);
+      sweep.by(earlier, earlier.deadline);
       added.deadline = now + 60;
       sweep.add(added);
     },

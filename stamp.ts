@@ -1,0 +1,59 @@
+/**
+ * What a sender adds to a packet: the end of its line.
+ *
+ * @module
+ */
+
+/** What the sender adds to a packet. */
+export interface Stamp {
+  /** Milliseconds since the Unix epoch. */
+  created: number;
+  /** The token of the connection that the packet travels on. */
+  token: string | null;
+  /** The sender wants a reply under this number. */
+  id?: number;
+  /** This packet is the reply to the request of this number. */
+  replyTo?: number;
+  /** The packet's number within a session. */
+  seq?: number;
+  /** The peer's packets up to this number were handed over. */
+  ack?: number;
+}
+
+/** The rest of the line after the head: what is stamped for one recipient. */
+export function encodeTail({ created, token, id, replyTo, seq, ack }: Stamp): string {
+  return encodeOrigin(created, token) + encodeNumbers(id, replyTo, seq, ack);
+}
+
+/** Stamps the packets of one connection. */
+export class Stamper {
+  readonly #token: string | null;
+  #created = 0;
+  #origin = "";
+
+  /** @param token The token of the connection. */
+  constructor(token: string | null) {
+    this.#token = token;
+  }
+
+  /** The rest of a line that is sent now. */
+  tail(id?: number, replyTo?: number, seq?: number, ack?: number): string {
+    const now = Date.now();
+    // Of the packets of a millisecond only the numbers differ.
+    if (now !== this.#created) this.#origin = encodeOrigin(this.#created = now, this.#token);
+    return this.#origin + encodeNumbers(id, replyTo, seq, ack);
+  }
+}
+
+function encodeOrigin(created: number, token: string | null): string {
+  return `,"packet-created":${created},"token":${token === null ? "null" : `"${token}"`}`;
+}
+
+function encodeNumbers(id?: number, replyTo?: number, seq?: number, ack?: number): string {
+  let numbers = "";
+  if (id !== undefined) numbers += `,"id":${id}`;
+  if (replyTo !== undefined) numbers += `,"reply-to":${replyTo}`;
+  if (seq !== undefined) numbers += `,"seq":${seq}`;
+  if (ack !== undefined) numbers += `,"ack":${ack}`;
+  return numbers + "}";
+}
