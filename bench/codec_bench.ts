@@ -5,7 +5,8 @@
  */
 
 import { decodePacket, LineDecoder } from "../mod.ts";
-import { encodeHead, encodeTail } from "../packet.ts";
+import { encodeHead } from "../packet.ts";
+import { encodeTail } from "../stamp.ts";
 import { printTable, readings, takeTurns, whole } from "./measure.ts";
 
 const CHUNK_BYTES = 65_536;
