@@ -6,57 +6,110 @@
 
 import { encodeClose } from "./close_info.ts";
 import type { CloseInfo } from "./contract.ts";
-import { ConnectionError } from "./errors.ts";
-import { Pulse } from "./pulse.ts";
+import type { PnetworkError } from "./errors.ts";
+import type { Inbox } from "./inbox.ts";
+import type { ResolvedLimits } from "./options.ts";
+import { Pulse, type PulseParts } from "./pulse.ts";
 import { ReadLoop, type ReadLoopParts } from "./read_loop.ts";
-import type { Delivery } from "./session.ts";
-import type { Wire } from "./wire.ts";
+import type { Delivery, Session } from "./session.ts";
+import type { Sweep } from "./sweep.ts";
+import type { Wire, WireHolder } from "./wire.ts";
 
 /** How the end of a wire is told: with a goodbye, with what was queued alone, or not at all. */
 export type Manner = "goodbye" | "quietly" | "at once";
 
-/** What an attachment works with. */
-export interface AttachmentParts extends Omit<ReadLoopParts, "isCurrent" | "batchEnded"> {
-  /** Asks the peer for a sign of life. */
-  ping: () => void;
-  /** Acknowledges what was handed over. */
-  acknowledge: () => void;
+/** Whose wire it is. */
+export interface AttachmentHost {
+  /** What watches its times. */
+  readonly sweep: Sweep;
+  /** Its limits. */
+  readonly limits: ResolvedLimits;
+  /** Where packets wait. */
+  readonly inbox: Inbox;
+  /** What is outstanding. */
+  readonly session: Session<unknown>;
+  /** Takes a line. What it throws is a fault. */
+  receive(line: string): void;
+  /** The other side has ended its bytes. */
+  inputEnded(): void;
+  /** The wire has failed, or must not go on. */
+  fault(error: unknown): void;
+  /** Sends one of the protocol's own packets. */
+  sendControl(action: `@${string}`, data?: unknown, ack?: number): unknown;
 }
 
 /**
  * Reads a wire, and watches its times, for as long as it counts. Once it was released nothing that comes
  * from it is heard any more, whatever its socket still does: that is the fence between two wires.
  */
-export class Attachment {
+export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
   /** The wire. */
   readonly wire: Wire;
+  /** What watches its times. */
+  readonly sweep: Sweep;
+  /** Its limits. */
+  readonly limits: ResolvedLimits;
+  /** Where packets wait. */
+  readonly inbox: Inbox;
+  /** What is outstanding. */
+  readonly session: Session<unknown>;
   /** Its times; only a session has any. */
   readonly pulse: Pulse | undefined;
+  readonly #host: AttachmentHost;
   readonly #delivery: Delivery | undefined;
   #isCurrent = true;
 
-  constructor(parts: AttachmentParts) {
-    const { wire, sweep, limits, session: { delivery }, receive, inputEnded, fault } = parts;
-    const { ping, acknowledge } = parts;
+  /**
+   * @param wire What is read.
+   * @param host Whose it is.
+   */
+  constructor(wire: Wire, host: AttachmentHost) {
     this.wire = wire;
-    this.#delivery = delivery;
-    const fenced = <Args extends unknown[]>(act: (...args: Args) => void) => (...args: Args) => {
-      if (this.#isCurrent) act(...args);
-    };
-    const faulty = fenced(fault);
-    wire.onFault = faulty;
-    wire.closed.then(() => faulty(new ConnectionError("CONNECTION_LOST", "the socket was closed")));
-    if (delivery) {
-      this.pulse = new Pulse({ sweep, limits, wire, delivery, ping, acknowledge, fault: faulty });
-    }
-    new ReadLoop({
-      ...parts,
-      isCurrent: () => this.#isCurrent,
-      receive,
-      batchEnded: () => this.pulse?.check(),
-      inputEnded: fenced(inputEnded),
-      fault: faulty,
-    }).run();
+    this.sweep = host.sweep;
+    this.limits = host.limits;
+    this.inbox = host.inbox;
+    this.session = host.session;
+    this.#host = host;
+    // That of now: it is another one when the session is.
+    this.#delivery = host.session.delivery;
+    wire.holder = this;
+    if (this.#delivery) this.pulse = new Pulse(this, this.#delivery);
+    new ReadLoop(this).run();
+  }
+
+  /** Whether the wire still counts. */
+  isCurrent(): boolean {
+    return this.#isCurrent;
+  }
+
+  /** For the loop. */
+  receive(line: string): void {
+    this.#host.receive(line);
+  }
+
+  /** For the loop. */
+  batchEnded(): void {
+    this.pulse?.check();
+  }
+
+  /** For the loop. */
+  inputEnded(): void {
+    if (this.#isCurrent) this.#host.inputEnded();
+  }
+
+  /** For the loop, the wire and the pulse. */
+  fault(error: PnetworkError | unknown): void {
+    if (this.#isCurrent) this.#host.fault(error);
+  }
+
+  /** For the pulse. */
+  ping(): void {
+    this.#host.sendControl("@ping");
+  }
+
+  /** For the pulse. */
+  acknowledge(): void {
+    this.#host.sendControl("@ack", undefined, this.#delivery!.arrivals.takeAck());
   }
 
   /**

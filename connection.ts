@@ -46,6 +46,8 @@ export interface Accepted extends ConversationParts {
   groups?: Groups<Connection>;
   /** What `authenticate` attached. */
   attached?: unknown;
+  /** Called once, as soon as nothing can be sent any more. */
+  onEnd: (info: CloseInfo) => void;
 }
 
 // deno-lint-ignore no-explicit-any -- whatever its contract
@@ -89,7 +91,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
   /** Those of its own, over a pair of streams; elsewhere they belong to the server or the client. */
   readonly #actions: ActionTable | undefined;
   readonly #groups: Groups<Connection> | undefined;
-  #lastGroups: ReadonlySet<string> = new Set();
+  #lastGroups: ReadonlySet<string> | undefined;
 
   static {
     engineOf = (connection) => connection.#conversation;
@@ -110,12 +112,11 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     this.attached = attached;
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
-    const end = (info: CloseInfo) => {
+    this.#conversation = new Conversation(accepted, this.#untyped, (info) => {
       this.#lastGroups = new Set(groups?.groupsOf(this.#untyped));
       groups?.leaveAll(this.#untyped);
       onEnd(info);
-    };
-    this.#conversation = new Conversation({ ...accepted, onEnd: end }, this.#untyped);
+    });
   }
 
   /**
@@ -172,7 +173,7 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
 
   /** The groups that it is in; when it has ended, those that it was in last. */
   get groups(): ReadonlySet<string> {
-    if (this.#conversation.ended) return this.#lastGroups;
+    if (this.#conversation.ended) return this.#lastGroups ?? new Set();
     return new Set(this.#groups?.groupsOf(this.#untyped));
   }
 

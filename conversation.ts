@@ -6,8 +6,8 @@
 
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
-import type { ActionTable, Run } from "./actions.ts";
-import { Attachment, type Manner } from "./attachment.ts";
+import type { ActionTable } from "./actions.ts";
+import { Attachment, type AttachmentHost, type Manner } from "./attachment.ts";
 import { closeError, isResumable } from "./close_info.ts";
 import type {
   CloseInfo,
@@ -18,15 +18,18 @@ import type {
   SendOptions,
 } from "./contract.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
+import { Handling, type HandlingHost } from "./handling.ts";
 import type { PeerLimits } from "./handshake.ts";
 import { Inbox } from "./inbox.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type IntakeHost } from "./intake.ts";
+import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { Outstanding } from "./outstanding.ts";
 import type { ReceivedPacket } from "./packet.ts";
 import { Questions } from "./questions.ts";
 import { harmless, rejected } from "./rejections.ts";
-import { Replies } from "./replies.ts";
+import { Replies, type RepliesHost } from "./replies.ts";
 import type { ReplayBudget } from "./replay_budget.ts";
 import { beginDelivery, type Delivery, Session } from "./session.ts";
 import type { Sweep } from "./sweep.ts";
@@ -68,8 +71,6 @@ export interface ConversationParts extends Agreement {
   onDetach?: (info: CloseInfo) => void;
   /** The server asks this side to start nothing new, and to come back after so many milliseconds. */
   onGoAway?: (retryAfterMs: number) => void;
-  /** Called once, as soon as nothing can be sent any more. */
-  onEnd: (info: CloseInfo) => void;
 }
 
 /**
@@ -93,22 +94,21 @@ const DONE: Promise<void> = Promise.resolve();
  * packets are dealt with at once, a user's packets go into the inbox. Where there is a session, a wire may
  * end and another one take its place; what is said over a wire that no longer counts is not heard.
  */
-export class Conversation {
+export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, RepliesHost {
   /** What arrived and waits for its turn. */
   readonly inbox: Inbox;
+  /** What is outstanding. */
+  readonly session: Session<unknown>;
 
   readonly #parts: ConversationParts;
-  readonly #session: Session<unknown>;
+  readonly #onEnd: (info: CloseInfo) => void;
   readonly #outbox: Outbox;
   readonly #questions: Questions;
   readonly #replies: Replies;
   readonly #intake: Intake;
-  readonly #closed = Promise.withResolvers<CloseInfo>();
+  readonly #closed = new Once<CloseInfo>();
   /** Wires that have been let go of, until their sockets are closed. */
-  readonly #leaving = new Map<Wire, Promise<void>>();
-
-  readonly #sendRequest = (head: string, id: number) => this.#sent(this.#outbox.request(head, id));
-  readonly #sendPing = (action: string, id: number) => this.#sendControl(action as "@ping", id);
+  #leaving: { wire: Wire; left: Promise<void> }[] = [];
 
   #id: string;
   #token: string | null;
@@ -126,49 +126,27 @@ export class Conversation {
   /**
    * @param parts What it is held with.
    * @param peer What handlers are given.
+   * @param onEnd Called once, as soon as nothing can be sent any more.
    */
-  constructor(parts: ConversationParts, peer: Peer) {
+  constructor(parts: ConversationParts, peer: Peer, onEnd: (info: CloseInfo) => void) {
     const { id, token, fingerprint, wire, sweep, limits, peerLimits, actions } = parts;
     this.#parts = parts;
+    this.#onEnd = onEnd;
     this.#id = id;
     this.#token = token;
     this.#fingerprint = fingerprint;
-    this.#session = new Session(limits.maxPendingRequests, this.#newDelivery(parts));
+    this.session = new Session(limits.maxPendingRequests, this.#newDelivery(parts));
     const recipient = { token, maxPacketBytes: peerLimits.maxPacketBytes };
-    this.#outbox = new Outbox(this.#session, recipient, limits);
-    this.inbox = new Inbox({
-      prepare: (packet) => actions.prepare(packet),
-      run: (run: Run, packet) => {
-        try {
-          return run(packet, peer);
-        } finally {
-          this.#handOver(packet);
-        }
-      },
-      succeeded: (packet, result) => this.reply(packet, result === undefined ? null : result),
-      failed: (packet, error) => {
-        this.#handOver(packet);
-        if (!this.#replies.fail(packet, error)) this.#intake.ignore();
-      },
-      taken: (packet) => this.#handOver(packet),
-    }, limits.maxInFlight);
-    this.#replies = new Replies(
-      () => this.#id,
-      this.#session,
-      (head, replyTo) => this.ended ?? this.#sent(this.#outbox.reply(head, replyTo)),
-    );
-    this.#questions = new Questions(this.#session, sweep, limits.requestTimeoutMs);
+    this.#outbox = new Outbox(this.session, recipient, limits);
+    this.inbox = new Inbox(new Handling(actions, peer, this), limits.maxInFlight);
+    this.#replies = new Replies(this.session, this);
+    this.#questions = new Questions(this.session, sweep, limits.requestTimeoutMs);
     this.#intake = new Intake({
       limits,
-      session: this.#session,
+      session: this.session,
       inbox: this.inbox,
       replies: this.#replies,
-      connection: this,
-      sendControl: (action, data, ack) => this.#sendControl(action, data, ack),
-      acknowledged: () => this.#acknowledged(),
-      goAway: (retryAfterMs) => this.#goAway(retryAfterMs),
-      publicKey: () => this.#parts.publicKey?.(),
-      closed: (info) => this.#peerClosed(info),
+      host: this,
     });
     this.#attachment = this.#attach(wire);
   }
@@ -210,12 +188,12 @@ export class Conversation {
 
   /** Whether it outlives its wire. */
   get hasSession(): boolean {
-    return this.#session.delivery !== undefined;
+    return this.session.delivery !== undefined;
   }
 
   /** Up to which number the peer's packets were handed over. */
   get handedOver(): number {
-    return this.#session.delivery?.arrivals.handedOver ?? 0;
+    return this.session.delivery?.arrivals.handedOver ?? 0;
   }
 
   get #wire(): Wire {
@@ -229,7 +207,7 @@ export class Conversation {
 
   /** What it has done so far. */
   get stats(): ConnectionStats {
-    const { delivery } = this.#session;
+    const { delivery } = this.session;
     return {
       packetsReceived: this.#intake.packets,
       packetsSent: this.#outbox.packetsSent,
@@ -240,7 +218,7 @@ export class Conversation {
       dropped: this.#outbox.dropped,
       waiting: this.inbox.length,
       inFlight: this.inbox.inFlight,
-      pending: this.#session.requests.size,
+      pending: this.session.requests.size,
       buffered: this.#outbox.buffered,
       unacknowledged: delivery ? delivery.window.nextSeq - 1 - delivery.window.acknowledged : 0,
     };
@@ -281,7 +259,7 @@ export class Conversation {
    * @throws {ProtocolError} `PROTOCOL_ERROR`, if it was never sent so much.
    */
   canResume(ack: number): boolean {
-    return this.#session.delivery?.window.reaches(ack) ?? false;
+    return this.session.delivery?.window.reaches(ack) ?? false;
   }
 
   /** Whether an attempt to resume is older than the one that the session has gone on with. */
@@ -297,7 +275,7 @@ export class Conversation {
       // All that waits for the old one goes out again.
       this.#release(info, this.#wire.isCongested ? "at once" : "goodbye", 0);
     }
-    this.#session.delivery!.window.acknowledge(ack);
+    this.session.delivery!.window.acknowledge(ack);
     this.#reattach(wire);
   }
 
@@ -312,7 +290,7 @@ export class Conversation {
       token,
       maxPacketBytes: peerLimits.maxPacketBytes,
     });
-    this.#session.end(error, this.#newDelivery(agreement));
+    this.session.end(error, this.#newDelivery(agreement));
     this.#id = id;
     this.#token = token;
     this.#fingerprint = fingerprint;
@@ -326,22 +304,10 @@ export class Conversation {
   }
 
   #attach(wire: Wire): Attachment {
-    const { sweep, limits } = this.#parts;
     // Each side said in the handshake how far it is.
-    this.#session.delivery?.arrivals.takeAck();
+    this.session.delivery?.arrivals.takeAck();
     this.#outbox.attach(wire);
-    return new Attachment({
-      wire,
-      sweep,
-      limits,
-      inbox: this.inbox,
-      session: this.#session,
-      receive: (line) => this.#intake.receive(line),
-      inputEnded: () => this.#inputEnded(),
-      fault: (error) => this.#fault(error),
-      ping: () => this.#sendControl("@ping"),
-      acknowledge: () => this.#acknowledge(),
-    });
+    return new Attachment(wire, this);
   }
 
   /** Puts another wire in the place of the last one. */
@@ -352,7 +318,7 @@ export class Conversation {
     this.#attachment = this.#attach(wire);
     // What was sent meanwhile may have filled it.
     this.#attachment.pulse?.checkWindow();
-    if (this.#session.delivery?.window.isAwaited) this.#sendControl("@ping");
+    if (this.session.delivery?.window.isAwaited) this.sendControl("@ping");
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
@@ -361,44 +327,65 @@ export class Conversation {
     this.#outbox.detach(manner === "at once" ? this.#wire.linesOffered : Infinity);
     const wire = this.#wire;
     const left = this.#attachment.release(info, manner, flushTimeoutMs);
-    this.#leaving.set(wire, left);
-    left.then(() => this.#leaving.delete(wire));
+    this.#leaving.push({ wire, left });
+    left.then(() => this.#leaving = this.#leaving.filter((one) => one.wire !== wire));
     // A peer that comes and comes again has no more than so many that are on their way out.
-    const [oldest] = this.#leaving.keys();
-    if (this.#leaving.size > MAX_LEAVING) oldest.abort();
+    if (this.#leaving.length > MAX_LEAVING) this.#leaving[0].wire.abort();
   }
 
   #detach(info: CloseInfo, manner: Manner): void {
     this.#state = "detached";
     this.#release(info, manner, 0);
     this.#outbox.admit();
-    for (const { reject } of this.#session.pings.takeAll()) reject(closeError(info));
+    for (const { reject } of this.session.pings.takeAll()) reject(closeError(info));
     log.info("{id} is detached: {code}: {reason}", { id: this.#id, ...info });
     this.#parts.onDetach?.(info);
   }
 
   // Receiving
 
-  #handOver(packet: ReceivedPacket): void {
-    const { delivery } = this.#session;
+  /** For the intake. */
+  get publicKey(): string | undefined {
+    return this.#parts.publicKey?.();
+  }
+
+  /** For the attachment. */
+  get sweep(): Sweep {
+    return this.#parts.sweep;
+  }
+
+  /** For the attachment. */
+  get limits(): ResolvedLimits {
+    return this.#parts.limits;
+  }
+
+  /** For the attachment: a line came. */
+  receive(line: string): void {
+    this.#intake.receive(line);
+  }
+
+  /** For what handles packets: this one has its turn, and is acknowledged. */
+  handOver(packet: ReceivedPacket): void {
+    const { delivery } = this.session;
     if (!delivery) return;
     delivery.arrivals.handOver(packet);
     this.#attachment.pulse?.check();
   }
 
-  #acknowledge(): void {
-    const { delivery } = this.#session;
-    if (delivery) this.#sendControl("@ack", undefined, delivery.arrivals.takeAck());
+  /** For what handles packets: answers with what a handler threw. */
+  fail(packet: ReceivedPacket, error: unknown): void {
+    if (!this.#replies.fail(packet, error)) this.#intake.ignore();
   }
 
-  /** The window may have room again. */
-  #acknowledged(): void {
+  /** For the intake: the window may have room again. */
+  acknowledged(): void {
     this.#outbox.admit();
     this.#attachment.pulse?.checkWindow({ isProgress: true });
     if (this.#state === "draining") this.inbox.changes.notify();
   }
 
-  #goAway(retryAfterMs: number): boolean {
+  /** For the intake: the server asks to start nothing new. */
+  goAway(retryAfterMs: number): boolean {
     const { onGoAway } = this.#parts;
     if (!onGoAway || !this.hasSession) return false;
     this.#outbox.hold();
@@ -406,15 +393,16 @@ export class Conversation {
     return true;
   }
 
-  #peerClosed(info: CloseInfo): void {
+  /** For the intake: the peer has said goodbye. */
+  peerClosed(info: CloseInfo): void {
     if (this.#canDetach(info.code)) this.#detach(info, "quietly");
     else this.#end(info, "quietly");
   }
 
-  /** The peer has ended its side. A plain one may still read what it asked for. */
-  async #inputEnded(): Promise<void> {
+  /** For the attachment: the peer has ended its side. A plain one may still read what it asked for. */
+  async inputEnded(): Promise<void> {
     if (this.#canDetach(INPUT_ENDED.code)) return this.#detach(INPUT_ENDED, "quietly");
-    const { requests, pings } = this.#session;
+    const { requests, pings } = this.session;
     for (const { reject } of [...requests.takeAll(), ...pings.takeAll()]) {
       reject(closeError(INPUT_ENDED));
     }
@@ -455,14 +443,14 @@ export class Conversation {
   }
 
   async #delivered(entered: Promise<void>): Promise<void> {
-    const delivery = this.#session.delivery!;
+    const delivery = this.session.delivery!;
     await entered;
     if (!delivery.window.isSettled && !this.#pingsAfterTurn) {
       // So that the acknowledgement need not wait for its time. One is enough for all of a turn.
       this.#pingsAfterTurn = true;
       queueMicrotask(() => {
         this.#pingsAfterTurn = false;
-        this.#sendControl("@ping");
+        this.sendControl("@ping");
       });
     }
     await delivery.window.whenDelivered();
@@ -471,7 +459,12 @@ export class Conversation {
   /** Answers a request. `false` if the packet is none, or has been answered. */
   reply(packet: ReceivedPacket, data: unknown): boolean {
     // Nobody waits any more for what an earlier session asked.
-    return this.#replies.reply(packet, data) || this.#session.wasLost(packet);
+    return this.#replies.reply(packet, data) || this.session.wasLost(packet);
+  }
+
+  /** For the replies. */
+  sendReply(head: string, replyTo: number): PnetworkError | undefined {
+    return this.ended ?? this.#sent(this.#outbox.reply(head, replyTo));
   }
 
   /** Sends one that never waits. Returns why this peer does not get it, if it does not. */
@@ -481,32 +474,34 @@ export class Conversation {
 
   /** Asks for a reply. See {@linkcode Connection.request}. */
   request(head: string, options: RequestOptions = {}): Promise<unknown> {
-    return this.#whyNotAsk() ??
-      this.#asked(this.#questions.ask(this.#session.requests, head, options, this.#sendRequest));
+    const { requests } = this.session;
+    return this.#ask(requests, options, (id) => this.#sent(this.#outbox.request(head, id)));
   }
 
   /** Asks for a pong. See {@linkcode Connection.ping}. */
   ping(options: RequestOptions): Promise<void> {
-    const { pings } = this.#session;
+    const { pings } = this.session;
     if (this.#state === "detached") {
       return rejected(new ConnectionError("CONNECTION_LOST", "nobody is there at the moment"));
     }
-    return this.#whyNotAsk() ??
-      this.#asked(this.#questions.ask(pings, "@ping", options, this.#sendPing));
+    return this.#ask(pings, options, (id) => this.sendControl("@ping", id));
   }
 
-  #whyNotAsk(): Promise<never> | undefined {
+  #ask<Answer>(
+    outstanding: Outstanding<Answer>,
+    options: RequestOptions,
+    send: (id: number) => PnetworkError | undefined,
+  ): Promise<Answer> {
     if (this.ended) return rejected(this.ended);
     if (!this.hasSession && this.#wire.inputEnded) return rejected(closeError(INPUT_ENDED));
-  }
-
-  #asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    const answer = this.#questions.ask(outstanding, options, send);
     // What was sent and not read yet may hold it.
     this.inbox.changes.notify();
     return answer;
   }
 
-  #sendControl(action: `@${string}`, data?: unknown, ack?: number): PnetworkError | undefined {
+  /** Sends one of the protocol's own packets. */
+  sendControl(action: `@${string}`, data?: unknown, ack?: number): PnetworkError | undefined {
     return this.ended ?? this.#orFault(this.#outbox.sendControl(action, data, ack));
   }
 
@@ -518,7 +513,7 @@ export class Conversation {
   /** A peer that does not take what must go out is too slow to go on with. */
   #orFault(error: PnetworkError | undefined): PnetworkError | undefined {
     if (error?.code !== "SLOW_CONSUMER") return error;
-    this.#fault(error);
+    this.fault(error);
     // What the session keeps is not lost to it.
     return this.ended ? error : undefined;
   }
@@ -539,7 +534,8 @@ export class Conversation {
     return this.hasSession && this.#state === "open" && isResumable(code);
   }
 
-  #fault(error: unknown): void {
+  /** For the attachment: the wire has failed, or must not go on. */
+  fault(error: unknown): void {
     if (this.#isEnding() || this.#state === "detached") return;
     if (!(error instanceof PnetworkError)) {
       log.error("{id}: {error}", { id: this.#id, error });
@@ -556,7 +552,7 @@ export class Conversation {
 
   /** Asks the peer to start nothing new here, and to come back after so many milliseconds. */
   askToGo(retryAfterMs: number): void {
-    if (this.hasSession) this.#sendControl("@goaway", { retryAfterMs });
+    if (this.hasSession) this.sendControl("@goaway", { retryAfterMs });
   }
 
   /** Ends it in order: nothing new is handled, and what was sent still arrives. */
@@ -580,11 +576,11 @@ export class Conversation {
       this.inbox.changes.notify();
     });
     const isStopped = () => isOver || this.#isEnding();
-    const isDone = () => this.inbox.isIdle && this.#session.answering === 0;
+    const isDone = () => this.inbox.isIdle && this.session.answering === 0;
     await this.inbox.changes.until(() => isDone() || isStopped());
-    const { window } = this.#session.delivery ?? {};
+    const { window } = this.session.delivery ?? {};
     if (window && !window.isSettled && !isStopped()) {
-      this.#sendControl("@ping");
+      this.sendControl("@ping");
       await this.inbox.changes.until(() => window.isSettled || isStopped());
     }
     callOff();
@@ -600,10 +596,10 @@ export class Conversation {
     this.#undelivered = this.#outbox.end(error);
     this.#questions.end(error);
     this.inbox.close();
-    this.#parts.onEnd(info);
-    Promise.all(this.#leaving.values()).then(() => {
+    this.#onEnd(info);
+    Promise.all(this.#leaving.map(({ left }) => left)).then(() => {
       this.#state = "closed";
-      this.#closed.resolve(info);
+      this.#closed.settle(info);
     });
   }
 

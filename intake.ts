@@ -33,22 +33,28 @@ export interface IntakeParts {
   inbox: Inbox;
   /** What answers requests that cannot be handled. */
   replies: Replies;
-  /** The connection it is for, as it is now. */
-  connection: {
-    readonly id: string;
-    readonly token: string | null;
-    readonly isDraining: boolean;
-  };
-  /** Sends one of the protocol's own packets. */
-  sendControl: (action: `@${string}`, data?: unknown, ack?: number) => unknown;
-  /** The peer has acknowledged something. */
-  acknowledged: () => void;
-  /** The peer asks this side to start nothing new. `false` if that means nothing here. */
-  goAway: (retryAfterMs: number) => boolean;
+  /** What becomes of it. */
+  host: IntakeHost;
+}
+
+/** Whose packets come in. */
+export interface IntakeHost {
+  /** The connection's public name. */
+  readonly id: string;
+  /** Its secret. */
+  readonly token: string | null;
+  /** Whether nothing new is begun any more. */
+  readonly isDraining: boolean;
   /** This side's public key for sealed packets. */
-  publicKey: () => string | undefined;
+  readonly publicKey: string | undefined;
+  /** Sends one of the protocol's own packets. */
+  sendControl(action: `@${string}`, data?: unknown, ack?: number): unknown;
+  /** The peer has acknowledged something. */
+  acknowledged(): void;
+  /** The peer asks this side to start nothing new. `false` if that means nothing here. */
+  goAway(retryAfterMs: number): boolean;
   /** The peer has said goodbye. */
-  closed: (info: CloseInfo) => void;
+  peerClosed(info: CloseInfo): void;
 }
 
 /** Takes lines in, and sees to it that each packet comes to where it belongs. */
@@ -88,7 +94,7 @@ export class Intake {
    * @throws {ProtocolError} If it ends the connection.
    */
   receive(line: string): void {
-    const { limits, session, connection } = this.#parts;
+    const { limits, session, host } = this.#parts;
     const fields = parseLine(line, limits);
     let packet: ReceivedPacket;
     try {
@@ -103,7 +109,7 @@ export class Intake {
       return;
     }
     this.#packets++;
-    if (packet.token !== null && packet.token !== connection.token) {
+    if (packet.token !== null && packet.token !== host.token) {
       throw new ProtocolError("BAD_TOKEN", "the packet bears a token of another connection");
     }
     if (!this.#deliver(fields.seq, fields.ack)) {
@@ -123,17 +129,17 @@ export class Intake {
 
   /** Takes in what a packet says of delivery. `false` if it came before. */
   #deliver(seq: unknown, ack: unknown): boolean {
-    const { session, acknowledged } = this.#parts;
+    const { session, host } = this.#parts;
     const before = session.delivery?.window.acknowledged;
     const isNew = session.receive(seq, ack);
-    if (session.delivery?.window.acknowledged !== before) acknowledged();
+    if (session.delivery?.window.acknowledged !== before) host.acknowledged();
     return isNew;
   }
 
   /** The packet is refused, the connection kept. */
   #refuse({ code, message }: ProtocolError): void {
     this.#refused++;
-    this.#parts.sendControl("@error", { code, message });
+    this.#parts.host.sendControl("@error", { code, message });
   }
 
   #settle(packet: ReceivedPacket, id: number): void {
@@ -145,10 +151,10 @@ export class Intake {
 
   #control(packet: ReceivedPacket): void {
     const { action, data } = packet;
-    const { session, connection, sendControl, goAway, closed } = this.#parts;
+    const { session, host } = this.#parts;
     switch (action) {
       case "@ping":
-        sendControl("@pong", data, session.delivery?.arrivals.takeAck());
+        host.sendControl("@pong", data, session.delivery?.arrivals.takeAck());
         return;
       case "@pong": {
         const settler = session.pings.take(data as number);
@@ -164,15 +170,15 @@ export class Intake {
         // All that it says was taken in already.
         return;
       case "@goaway":
-        if (!goAway(retryAfterOf(data))) this.#ignored++;
+        if (!host.goAway(retryAfterOf(data))) this.#ignored++;
         return;
       case "@close":
-        closed(readClose(data));
+        host.peerClosed(readClose(data));
         return;
       case "@error":
         this.#ignored++;
         log.warn("{id}: the peer refused a packet: {error}", {
-          id: connection.id,
+          id: host.id,
           error: isErrorData(data) ? errorFromData(data).message : "no reason given",
         });
         return;
@@ -185,16 +191,16 @@ export class Intake {
   }
 
   #tellPublicKey(packet: ReceivedPacket): void {
-    const { session, replies, publicKey } = this.#parts;
+    const { session, replies, host } = this.#parts;
     const { id } = packet;
     if (id === undefined || !session.beginAnswer(id, packet)) this.#ignored++;
-    else replies.reply(packet, { publicKey: publicKey() ?? null });
+    else replies.reply(packet, { publicKey: host.publicKey ?? null });
   }
 
   #accept(packet: ReceivedPacket, bytes: number, arrivals: Arrivals | undefined): void {
-    const { inbox, connection } = this.#parts;
+    const { inbox, host } = this.#parts;
     const { id } = packet;
-    if (id === undefined && connection.isDraining) {
+    if (id === undefined && host.isDraining) {
       // It is never handed over, and whoever sent it is not told that it was.
       arrivals?.hold(packet, bytes);
       this.#ignored++;
@@ -211,12 +217,12 @@ export class Intake {
 
   /** How a request is refused that cannot be handled, if that is so. */
   #whyNot(packet: ReceivedPacket, id: number): (() => void) | undefined {
-    const { limits, session, inbox, replies, connection } = this.#parts;
+    const { limits, session, inbox, replies, host } = this.#parts;
     if (!session.beginAnswer(id, packet)) {
       const message = `request ${id} is still being answered`;
       return () => this.#refuse(new ProtocolError("BAD_PACKET", message));
     }
-    if (connection.isDraining) {
+    if (host.isDraining) {
       const message = "this side is shutting down";
       return () => replies.refuse(packet, { code: "GOING_AWAY", message });
     }

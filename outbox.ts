@@ -42,6 +42,7 @@ interface Waiting {
 
 /** Kept for the fields that a sender adds to a packet after it was measured. */
 const TAIL_BYTES = 256;
+const DONE: Promise<void> = Promise.resolve();
 
 /** The sending half of a connection. */
 export class Outbox {
@@ -52,11 +53,12 @@ export class Outbox {
   #wire: Wire | undefined;
   /** Those that wait for room in the window, or for the next server. */
   readonly #waiting = new Queue<Waiting>();
-  readonly #volatile: VolatileQueue;
+  /** Those that may be lost; most connections never send one. */
+  #volatile: VolatileQueue | undefined;
   /** The wire that volatile packets are written to as it has room. */
   #pumped: Wire | undefined;
   /** Settles with the last of those that wait. */
-  #allEntered = Promise.resolve();
+  #allEntered = DONE;
   #waitingBytes = 0;
   /** How much was put onto the wire of the moment at once, when it came. */
   #replayedBytes = 0;
@@ -73,7 +75,6 @@ export class Outbox {
     this.#recipient = recipient;
     this.#stamper = new Stamper(recipient.token);
     this.#limits = limits;
-    this.#volatile = new VolatileQueue(limits.maxVolatileBytes);
   }
 
   /** How many packets went out. */
@@ -83,7 +84,7 @@ export class Outbox {
 
   /** How many volatile packets were dropped. */
   get dropped(): number {
-    return this.#volatile.dropped;
+    return this.#volatile?.dropped ?? 0;
   }
 
   /** How many bytes wait to be written, or for a wire. */
@@ -112,7 +113,7 @@ export class Outbox {
   /** The wire has ended. @param offered How many of its bytes may reach the other side. */
   detach(offered: number): void {
     this.#session.delivery?.window.detach(offered);
-    this.#volatile.clear();
+    this.#volatile?.clear();
     this.#wire = undefined;
     this.#replayedBytes = 0;
     // Between two wires there is nothing to hold back from.
@@ -140,7 +141,7 @@ export class Outbox {
       one.entered.reject(error);
     }
     this.#waitingBytes = 0;
-    this.#allEntered = Promise.resolve();
+    this.#allEntered = DONE;
     if (next) {
       this.#recipient = next;
       this.#stamper = new Stamper(next.token);
@@ -216,17 +217,18 @@ export class Outbox {
   sendVolatile(head: string, terms: VolatileTerms): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
     const wire = this.#wire;
+    const queue = this.#volatile ??= new VolatileQueue(this.#limits.maxVolatileBytes);
     if (!wire || this.#isOnHold) {
-      this.#volatile.drop();
+      queue.drop();
       return undefined;
     }
     const line = head + this.#stamper.tail();
-    if (this.#volatile.length === 0 && !wire.isCongested) {
+    if (queue.length === 0 && !wire.isCongested) {
       this.#write(line);
       return undefined;
     }
-    if (!this.#volatile.push(line, utf8Length(line) + 1, terms)) return slowConsumer();
-    if (this.#pumped !== wire) this.#pump(wire);
+    if (!queue.push(line, utf8Length(line) + 1, terms)) return slowConsumer();
+    if (this.#pumped !== wire) this.#pump(wire, queue);
   }
 
   /** Sends one of the protocol's own packets. Returns like {@linkcode Outbox.reply}. */
@@ -329,12 +331,12 @@ export class Outbox {
   }
 
   /** Writes the volatile ones as the peer takes them. */
-  async #pump(wire: Wire): Promise<void> {
+  async #pump(wire: Wire, queue: VolatileQueue): Promise<void> {
     this.#pumped = wire;
-    while (this.#wire === wire && this.#volatile.length > 0) {
+    while (this.#wire === wire && queue.length > 0) {
       await wire.room();
-      while (this.#wire === wire && this.#volatile.length > 0 && !wire.isCongested) {
-        this.#write(this.#volatile.shift()!);
+      while (this.#wire === wire && queue.length > 0 && !wire.isCongested) {
+        this.#write(queue.shift()!);
       }
     }
     if (this.#pumped === wire) this.#pumped = undefined;

@@ -25,19 +25,18 @@ export interface PulseParts {
   };
   /** What it listens to. */
   wire: { readonly silentSince: number | undefined };
-  /** What it speaks for. */
-  delivery: Delivery;
   /** Asks the peer for a sign of life. */
-  ping: () => void;
+  ping(): void;
   /** Acknowledges. */
-  acknowledge: () => void;
+  acknowledge(): void;
   /** The wire is dead, or the peer too slow. */
-  fault: (error: PnetworkError) => void;
+  fault(error: PnetworkError): void;
 }
 
 /** Watches one wire for as long as it carries a session. */
 export class Pulse implements Sweepable {
   readonly #parts: PulseParts;
+  readonly #delivery: Delivery;
   readonly #heartbeatMs: number;
   readonly #deadAfterMs: number;
   readonly #stallTimeoutMs: number;
@@ -46,9 +45,14 @@ export class Pulse implements Sweepable {
   #ackAt = Infinity;
   #fullSince = Infinity;
 
-  constructor(parts: PulseParts) {
+  /**
+   * @param parts What it is given.
+   * @param delivery What it speaks for.
+   */
+  constructor(parts: PulseParts, delivery: Delivery) {
     const { heartbeatMs, deadAfterMs, stallTimeoutMs } = parts.limits;
     this.#parts = parts;
+    this.#delivery = delivery;
     this.#deadAfterMs = deadAfterMs === false ? Infinity : deadAfterMs;
     this.#heartbeatMs = Math.min(
       heartbeatMs === false ? Infinity : heartbeatMs,
@@ -61,7 +65,7 @@ export class Pulse implements Sweepable {
 
   /** Looks at what has to be acknowledged now, or soon. */
   check(): void {
-    const { arrivals } = this.#parts.delivery;
+    const { arrivals } = this.#delivery;
     if (arrivals.isAckDue) this.#parts.acknowledge();
     else if (this.#ackAt === Infinity && arrivals.isAckOwed) {
       this.#ackAt = this.#parts.sweep.now() + ACK_DELAY_MS;
@@ -71,7 +75,7 @@ export class Pulse implements Sweepable {
 
   /** Something was sent, or acknowledged by the peer: is the window full, and since when? */
   checkWindow({ isProgress = false } = {}): void {
-    if (!this.#parts.delivery.window.isFull) {
+    if (!this.#delivery.window.isFull) {
       this.#fullSince = Infinity;
     } else if (isProgress || this.#fullSince === Infinity) {
       this.#fullSince = this.#parts.sweep.now();
@@ -96,23 +100,23 @@ export class Pulse implements Sweepable {
 
   /** For the sweep. */
   sweep(now: number): void {
-    const { wire, delivery, ping, acknowledge, fault } = this.#parts;
+    const parts = this.#parts;
     // While nobody reads, it is this side that does not listen.
-    this.#heardAt = Math.max(this.#heardAt, wire.silentSince ?? now);
+    this.#heardAt = Math.max(this.#heardAt, parts.wire.silentSince ?? now);
     if (this.#ackAt <= now) {
       this.#ackAt = Infinity;
-      if (delivery.arrivals.isAckOwed) acknowledge();
+      if (this.#delivery.arrivals.isAckOwed) parts.acknowledge();
     }
     if (this.#fullSince + this.#stallTimeoutMs <= now) {
       this.#fullSince = Infinity;
-      return fault(new ConnectionError("SLOW_CONSUMER", "the peer acknowledges nothing"));
+      return parts.fault(new ConnectionError("SLOW_CONSUMER", "the peer acknowledges nothing"));
     }
     if (this.#heardAt + this.#deadAfterMs <= now) {
-      return fault(new ConnectionError("HEARTBEAT_TIMEOUT", "nothing is heard of the peer"));
+      return parts.fault(new ConnectionError("HEARTBEAT_TIMEOUT", "nothing is heard of the peer"));
     }
     if (this.#nextPing() <= now) {
       this.#pingedAt = now;
-      ping();
+      parts.ping();
     }
   }
 

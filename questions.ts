@@ -33,16 +33,14 @@ export class Questions implements Sweepable {
   /**
    * Opens a numbered question, sends it, and waits for its answer.
    *
-   * @param question What is asked.
    * @param send Sends it under its number. Returns why it was not sent, if it was not.
    * @throws {TypeError} If an option has the wrong type.
    * @throws {RangeError} If `timeoutMs` is out of range.
    */
   ask<Answer>(
     outstanding: Outstanding<Answer>,
-    question: string,
     options: RequestOptions,
-    send: (question: string, id: number) => PnetworkError | undefined,
+    send: (id: number) => PnetworkError | undefined,
   ): Promise<Answer> {
     checkOptions(options);
     const { timeoutMs = this.#timeoutMs, signal } = options;
@@ -57,7 +55,7 @@ export class Questions implements Sweepable {
     } catch (error) {
       return rejected(error);
     }
-    const error = send(question, id);
+    const error = send(id);
     if (error) {
       outstanding.take(id)?.reject(error);
     } else if (signal) {

@@ -25,15 +25,15 @@ export interface ReadLoopParts {
   /** Whether replies are waited for. */
   session: Session<unknown>;
   /** Whether the wire is still the one that counts. */
-  isCurrent: () => boolean;
+  isCurrent(): boolean;
   /** Takes a line. What it throws ends the loop. */
-  receive: (line: string) => void;
+  receive(line: string): void;
   /** All lines of a batch have been taken. */
-  batchEnded: () => void;
+  batchEnded(): void;
   /** The other side has ended its bytes. */
-  inputEnded: () => void;
+  inputEnded(): void;
   /** Reading has failed, or must not go on. */
-  fault: (error: unknown) => void;
+  fault(error: unknown): void;
 }
 
 /** What a waiting packet costs besides its line, roughly: tiny ones must not add up unseen. */
@@ -54,23 +54,23 @@ export class ReadLoop {
 
   /** Reads until the wire has ended or no longer counts. Never rejects. */
   async run(): Promise<void> {
-    const { wire, isCurrent, receive, batchEnded, inputEnded, fault } = this.#parts;
+    const parts = this.#parts;
     try {
       for (;;) {
-        const lines = await wire.read();
-        if (!isCurrent()) return;
-        if (!lines) return inputEnded();
+        const lines = await parts.wire.read();
+        if (!parts.isCurrent()) return;
+        if (!lines) return parts.inputEnded();
         for (const line of lines) {
           if (this.#pace) await this.#keepPace(this.#pace);
-          if (!isCurrent()) return;
-          receive(line);
+          if (!parts.isCurrent()) return;
+          parts.receive(line);
         }
-        if (!isCurrent()) return;
-        batchEnded();
+        if (!parts.isCurrent()) return;
+        parts.batchEnded();
         if (this.#isOverfull()) await this.#untilRoom();
       }
     } catch (error) {
-      fault(error);
+      parts.fault(error);
     }
   }
 
@@ -89,8 +89,8 @@ export class ReadLoop {
    * that all this waits for, more than there is memory for.
    */
   #isOverfull(): boolean {
-    const { isCurrent, limits, inbox, session } = this.#parts;
-    if (!isCurrent()) return false;
+    const { limits, inbox, session } = this.#parts;
+    if (!this.#parts.isCurrent()) return false;
     const { replayPackets, replayBytes, maxBufferedBytes } = limits;
     const { length, bytes } = inbox;
     if (session.delivery || this.#isAsking()) {

@@ -12,8 +12,13 @@ import type { Session } from "./session.ts";
 
 const log = getLogger(["pnetwork", "connection"]);
 
-/** Sends one reply. Returns why it was not sent, if it was not. */
-export type SendReply = (head: string, replyTo: number) => PnetworkError | undefined;
+/** Whose replies they are. */
+export interface RepliesHost {
+  /** The connection's public name, for the log. */
+  readonly id: string;
+  /** Sends one. Returns why it was not sent, if it was not. */
+  sendReply(head: string, replyTo: number): PnetworkError | undefined;
+}
 
 /** What a handler may say to the other side; whatever else it throws stays here. */
 const SAYABLE: ReadonlySet<string> = new Set([
@@ -25,19 +30,16 @@ const SAYABLE: ReadonlySet<string> = new Set([
 
 /** The replies that are owed to one peer. */
 export class Replies {
-  readonly #id: () => string;
   readonly #session: Session<unknown>;
-  readonly #send: SendReply;
+  readonly #host: RepliesHost;
 
   /**
-   * @param id The connection's public name, for the log.
    * @param session Which replies are owed.
-   * @param send Sends one.
+   * @param host Whose they are.
    */
-  constructor(id: () => string, session: Session<unknown>, send: SendReply) {
-    this.#id = id;
+  constructor(session: Session<unknown>, host: RepliesHost) {
     this.#session = session;
-    this.#send = send;
+    this.#host = host;
   }
 
   /** Sends the reply that a packet asks for. `false` if it asks for none, or has been answered. */
@@ -46,17 +48,20 @@ export class Replies {
     if (id === undefined || !this.#session.endAnswer(id, packet)) return false;
     let error: PnetworkError | undefined;
     try {
-      error = this.#send(encodeAnyHead(action, data), id);
+      error = this.#host.sendReply(encodeAnyHead(action, data), id);
     } catch (cause) {
       log.error("{id}: the reply to {action} cannot be sent: {cause}", {
-        id: this.#id(),
+        id: this.#host.id,
         action: sanitize(action),
         cause,
       });
       error = new RequestError("ACTION_FAILED", "the reply is no JSON");
     }
     if (error) {
-      this.#send(encodeErrorHead(action, { code: error.code, message: error.message }), id);
+      this.#host.sendReply(
+        encodeErrorHead(action, { code: error.code, message: error.message }),
+        id,
+      );
     }
     return true;
   }
@@ -65,7 +70,7 @@ export class Replies {
   refuse(packet: ReceivedPacket, error: ErrorData): boolean {
     const { id, action } = packet;
     if (id === undefined || !this.#session.endAnswer(id, packet)) return false;
-    this.#send(encodeErrorHead(action, error), id);
+    this.#host.sendReply(encodeErrorHead(action, error), id);
     return true;
   }
 
@@ -74,7 +79,7 @@ export class Replies {
     const sayable = toSayable(error);
     if (sayable) return this.refuse(packet, { code: sayable.code, message: sayable.message });
     log.error("{id}: the handler of {action} failed: {error}", {
-      id: this.#id(),
+      id: this.#host.id,
       action: sanitize(packet.action),
       error,
     });

@@ -37,8 +37,8 @@ export class Session<Reply> {
   #lastId = 0;
   #lastRequest: unknown;
   /** Those before it. */
-  readonly #answering = new Map<number, unknown>();
-  readonly #lost = new WeakSet<object>();
+  #answering: Map<number, unknown> | undefined;
+  #lost: WeakSet<object> | undefined;
   #delivery: Delivery | undefined;
 
   /**
@@ -58,7 +58,7 @@ export class Session<Reply> {
 
   /** How many of the peer's requests have no reply yet. */
   get answering(): number {
-    return this.#answering.size + (this.#lastId === 0 ? 0 : 1);
+    return (this.#answering?.size ?? 0) + (this.#lastId === 0 ? 0 : 1);
   }
 
   /**
@@ -86,8 +86,11 @@ export class Session<Reply> {
    * @returns `false` if that number is still being answered.
    */
   beginAnswer(id: number, request?: unknown): boolean {
-    if (id === this.#lastId || this.#answering.has(id)) return false;
-    if (this.#lastId !== 0) this.#answering.set(this.#lastId, this.#lastRequest);
+    if (id === this.#lastId || this.#answering?.has(id)) return false;
+    if (this.#lastId !== 0) {
+      this.#answering ??= new Map();
+      this.#answering.set(this.#lastId, this.#lastRequest);
+    }
     this.#lastId = id;
     this.#lastRequest = request;
     return true;
@@ -96,7 +99,7 @@ export class Session<Reply> {
   /** Notes that the reply goes out. `false` if none is owed to this request. */
   endAnswer(id: number, request?: unknown): boolean {
     if (id !== this.#lastId) {
-      return this.#answering.get(id) === request && this.#answering.delete(id);
+      return this.#answering?.get(id) === request && this.#answering?.delete(id) === true;
     }
     if (request !== this.#lastRequest) return false;
     this.#lastId = 0;
@@ -106,7 +109,7 @@ export class Session<Reply> {
 
   /** Whether a request was not answered before its session ended. */
   wasLost(request: object): boolean {
-    return this.#lost.has(request);
+    return this.#lost?.has(request) ?? false;
   }
 
   /** The earliest deadline, `Infinity` when nothing is outstanding. */
@@ -117,10 +120,11 @@ export class Session<Reply> {
   /** Ends whatever is outstanding; a new delivery may begin. */
   end(error: unknown, next?: Delivery): void {
     for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
-    for (const request of [...this.#answering.values(), this.#lastRequest]) {
+    this.#lost ??= new WeakSet();
+    for (const request of [...this.#answering?.values() ?? [], this.#lastRequest]) {
       if (request !== null && typeof request === "object") this.#lost.add(request);
     }
-    this.#answering.clear();
+    this.#answering = undefined;
     this.#lastId = 0;
     this.#lastRequest = undefined;
     this.#delivery = next;

@@ -7,6 +7,7 @@
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
+import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
 import { TextBuffer } from "./text_buffer.ts";
@@ -20,6 +21,12 @@ export interface WireOptions {
   maxFirstLineBytes?: number;
   /** What watches its times. */
   sweep: Sweep;
+}
+
+/** Whoever reads a wire. */
+export interface WireHolder {
+  /** The wire has failed, or the peer is too slow to go on with: the holder ends it. */
+  fault(error: PnetworkError): void;
 }
 
 /** Above this much waiting, senders that wait are asked to. It is one large write. */
@@ -40,15 +47,15 @@ const MIN_TAKEN_BYTES = 65_536;
 export class Wire implements Sweepable {
   /** Where the other side is, for people. */
   readonly address: string;
-  /** Called when the peer is too slow to go on with. Whoever holds the wire then ends it. */
-  onFault: (error: PnetworkError) => void = (error) => this.abort(error);
+  /** Who is told of faults. Without one they end the wire. */
+  holder: WireHolder | undefined;
 
   readonly #transport: Transport;
   readonly #decoder: LineDecoder;
   readonly #limits: ResolvedLimits;
   readonly #sweep: Sweep;
   readonly #changes = new Changes();
-  readonly #closed = Promise.withResolvers<void>();
+  readonly #closed = new Once<void>();
 
   #state: "open" | "ending" | "closed" = "open";
   #failure: PnetworkError | undefined;
@@ -157,7 +164,22 @@ export class Wire implements Sweepable {
     if (this.#unread.length > 0) return this.#unread.splice(0);
     for (;;) {
       if (this.#state === "open" && this.#decoder.failure) throw this.#decoder.failure;
-      const chunk = await this.#readChunk();
+      if (this.#failure) throw this.#failure;
+      if (this.#inputEnded || this.#isClosed()) return undefined;
+      this.#reading = true;
+      this.#listeningSince = this.#sweep.now();
+      let chunk: Uint8Array | null = null;
+      try {
+        chunk = await this.#transport.read();
+      } catch (cause) {
+        // A read that fails while this side is leaving is the end that it waits for.
+        if (this.#state === "open") this.#failure ??= lost(cause);
+      }
+      this.#reading = false;
+      if (chunk === null) this.#inputEnded = true;
+      else this.#bytesRead += chunk.length;
+      this.#changes.notify();
+      if (this.#failure) throw this.#failure;
       // After a goodbye nothing more is of interest, and end() reads the rest.
       if (chunk === null || this.#state !== "open") return undefined;
       const lines = this.#decoder.decode(chunk);
@@ -237,33 +259,16 @@ export class Wire implements Sweepable {
   #fault(code: "HEARTBEAT_TIMEOUT" | "SLOW_CONSUMER", message: string): void {
     this.#partialLine.stop();
     this.#stall.stop();
-    this.onFault(new ConnectionError(code, message));
+    this.#tell(new ConnectionError(code, message));
+  }
+
+  #tell(error: ConnectionError): void {
+    if (this.holder) this.holder.fault(error);
+    else this.abort(error);
   }
 
   #isClosed(): boolean {
     return this.#state === "closed";
-  }
-
-  async #readChunk(): Promise<Uint8Array | null> {
-    if (this.#failure) throw this.#failure;
-    if (this.#inputEnded || this.#isClosed()) return null;
-    this.#reading = true;
-    this.#listeningSince = this.#sweep.now();
-    try {
-      const chunk = await this.#transport.read();
-      if (chunk === null) this.#inputEnded = true;
-      else this.#bytesRead += chunk.length;
-      return chunk;
-    } catch (cause) {
-      this.#inputEnded = true;
-      if (this.#failure) throw this.#failure;
-      // A read that fails while this side is leaving is the end that it waits for.
-      if (this.#state !== "open") return null;
-      throw lost(cause);
-    } finally {
-      this.#reading = false;
-      this.#changes.notify();
-    }
   }
 
   #watchPartialLine(isNewLine: boolean): void {
@@ -318,7 +323,10 @@ export class Wire implements Sweepable {
         this.#changes.notify();
       }
     } catch (cause) {
-      this.abort(lost(cause));
+      const error = lost(cause);
+      const isTold = this.#state === "open";
+      this.abort(error);
+      if (isTold) this.#tell(error);
     } finally {
       this.#writing = false;
     }
@@ -340,7 +348,7 @@ export class Wire implements Sweepable {
       await this.#transport.closeWrite();
       while (!this.#inputEnded && !this.#isClosed()) {
         if (this.#reading) await this.#changes.next();
-        else await this.#readChunk();
+        else await this.read();
       }
     } catch {
       // The other side is gone already: there is nobody left to be polite to.
@@ -362,7 +370,7 @@ export class Wire implements Sweepable {
     this.#sweep.delete(this);
     this.#transport.close();
     this.#changes.notify();
-    this.#closed.resolve();
+    this.#closed.settle();
   }
 }
 
