@@ -20,7 +20,8 @@ function packet(action: string, data: unknown = null): ReceivedPacket {
 }
 
 async function run(table: ActionTable, action: string, data?: unknown): Promise<unknown> {
-  return await (await table.prepare(packet(action, data)))(peer);
+  const arrived = packet(action, data);
+  return await (await table.prepare(arrived))(arrived, peer);
 }
 
 class Echo extends Bind {
@@ -62,7 +63,8 @@ Deno.test("what is bound runs with the data, the packet and the connection", asy
   table.bind("b", (...args: unknown[]) => args);
   for (const name of ["a", "b"]) {
     const arrived = packet(name, { x: 1 });
-    const [data, same, connection] = await (await table.prepare(arrived))(peer) as unknown[];
+    const run = await table.prepare(arrived);
+    const [data, same, connection] = await run(arrived, peer) as unknown[];
     assertEquals(data, { x: 1 });
     assertStrictEquals(same, arrived);
     assertStrictEquals(connection, peer);

@@ -29,13 +29,13 @@ import {
   encodeControl,
   encodeErrorHead,
   encodeHead,
-  encodeTail,
   errorFromData,
   isErrorData,
   type OutgoingPacket,
   parseLine,
   type ReceivedPacket,
 } from "../../packet.ts";
+import { encodeTail } from "../../stamp.ts";
 import { bytes } from "../support/bytes.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
