@@ -157,7 +157,7 @@ export class Intake {
         host.sendControl("@pong", data, session.delivery?.arrivals.takeAck());
         return;
       case "@pong": {
-        const settler = session.pings.take(data as number);
+        const settler = typeof data === "number" ? session.pings.take(data) : undefined;
         if (settler) settler.resolve();
         // Those without a number were sent for their acknowledgement, or as a sign of life.
         else if (data !== null) this.#ignored++;

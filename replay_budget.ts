@@ -49,7 +49,7 @@ export class ReplayBudget {
   #largest(): Holder {
     let largest: Holder | undefined;
     for (const holder of this.#holders) {
-      if (!largest || holder.bytes > largest.bytes) largest = holder;
+      if (holder.bytes > (largest?.bytes ?? -1)) largest = holder;
     }
     // Whatever is held is held by someone.
     return largest!;

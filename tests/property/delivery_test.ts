@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ConnectionError } from "../../errors.ts";
 import { Outbox } from "../../outbox.ts";
-import { encodeHead, parseLine, type RawFields } from "../../packet.ts";
+import { encodeHead, parseLine, type RawFields, utf8Length } from "../../packet.ts";
 import { ReplayBudget } from "../../replay_budget.ts";
 import { beginDelivery, Session } from "../../session.ts";
 import type { WindowLimits } from "../../window.ts";
@@ -13,10 +13,11 @@ import type { Wire } from "../../wire.ts";
 /** One direction of a wire: what one side writes, and how much of it the other has read. */
 class Line {
   readonly buffered = 0;
+  readonly maxBuffered = 0;
   readonly isCongested = false;
-  bytesQueued = 0;
+  linesQueued = 0;
   /** Up to where the other side has read. */
-  bytesRead = 0;
+  linesRead = 0;
   /** Whether what is written still arrives. */
   isCut = false;
   readonly inFlight: { line: string; end: number }[] = [];
@@ -28,8 +29,8 @@ class Line {
 
   write(line: string): void {
     this.#onWrite(parseLine(line));
-    this.bytesQueued += line.length + 1;
-    if (!this.isCut) this.inFlight.push({ line, end: this.bytesQueued });
+    this.linesQueued++;
+    if (!this.isCut) this.inFlight.push({ line, end: this.linesQueued });
   }
 }
 
@@ -51,6 +52,7 @@ interface Received {
 class Side {
   readonly session: Session<unknown>;
   readonly outbox: Outbox;
+  readonly #limits: WindowLimits;
   readonly #peerLimits: WindowLimits;
   /** What it writes on, until it notices that nobody is there. */
   line: Line | undefined;
@@ -66,6 +68,7 @@ class Side {
   #lastId = 0;
 
   constructor(limits: WindowLimits, peerLimits: WindowLimits, budget: ReplayBudget | undefined) {
+    this.#limits = limits;
     this.#peerLimits = peerLimits;
     this.session = new Session(1_000, beginDelivery(limits, peerLimits, budget));
     this.outbox = new Outbox(this.session, { token: null, maxPacketBytes: 1e6 }, {
@@ -88,21 +91,28 @@ class Side {
     return first === -1 ? this.received.length : first;
   }
 
-  send(how: "direct" | "request" | "reply" | "broadcast", size: number): void {
+  /** What its window holds, in bytes on the wire. */
+  get heldBytes(): number {
+    return [...this.window].reduce((sum, { line }) => sum + utf8Length(line) + 1, 0);
+  }
+
+  send(how: How, text: string): void {
     const data = ++this.#lastData;
-    const head = encodeHead({ action: "a", data: [data, "x".repeat(size)] });
+    const head = encodeHead({ action: "a", data: [data, text] });
     const sent: Sent = { data, signal: new AbortController(), isWaiting: false };
     this.sent.push(sent);
     if (how === "direct") {
       const entered = this.outbox.send(head, sent.signal.signal);
       sent.isWaiting = entered !== undefined;
       entered?.catch(() => {});
+      if (!sent.isWaiting) assert(this.#isWithinLimits, "it did not wait for room");
     } else {
       const id = ++this.#lastId;
       const error = how === "broadcast"
         ? this.outbox.broadcast(head)
         : this.outbox[how === "request" ? "request" : "reply"](head, id);
       assertEquals(error, undefined);
+      if (how === "broadcast") assert(this.#isWithinLimits, "it pushed nothing out");
     }
     this.#countNumbered();
   }
@@ -148,8 +158,8 @@ class Side {
   /** Its wire has dropped, and may have brought this share of what was not read. */
   detach(share: number): void {
     if (!this.line) return;
-    const { bytesQueued, bytesRead } = this.line;
-    this.outbox.detach(bytesRead + Math.floor(share * (bytesQueued - bytesRead)));
+    const { linesQueued, linesRead } = this.line;
+    this.outbox.detach(linesRead + Math.floor(share * (linesQueued - linesRead)));
     this.line = undefined;
   }
 
@@ -201,7 +211,8 @@ class Side {
     assertEquals(kept, range(first, window.nextSeq - 1));
     assert(first <= window.acknowledged + 1 || first <= this.evicted + 1);
     assertEquals(window.reaches(peer.handedOver), !this.lacksAfter(peer.handedOver));
-    assertEquals(window.bytes, [...window].reduce((sum, { bytes }) => sum + bytes, 0));
+    assert(window.maxBytes >= this.heldBytes);
+    assertEquals(window.maxBytes, [...window].reduce((sum, { bytes }) => sum + bytes, 0));
     // Those that wait are the last, and something will come that makes room.
     const waiting = this.sent.slice(window.nextSeq - 1);
     assert(waiting.every(({ isWaiting }) => isWaiting));
@@ -235,6 +246,18 @@ class Side {
     return { unknown: unknown.length, unsent: unsent.length, forgotten };
   }
 
+  /** Counts the bytes of its window, which otherwise goes by their bound for as long as that does. */
+  count(): void {
+    const { heldBytes } = this;
+    assertEquals([this.window.bytes, this.window.maxBytes], [heldBytes, heldBytes]);
+  }
+
+  get #isWithinLimits(): boolean {
+    const { replayPackets, replayBytes } = this.#limits;
+    const { length } = this.window;
+    return length <= 1 || (length <= replayPackets && this.heldBytes <= replayBytes);
+  }
+
   /** Those that have a number by now do not wait any more. */
   #countNumbered(): void {
     for (const sent of this.sent.slice(0, this.window.nextSeq - 1)) sent.isWaiting = false;
@@ -256,12 +279,15 @@ function range(from: number, to: number): number[] {
 /** A side by its index. */
 type Who = 0 | 1;
 
+type How = "direct" | "request" | "reply" | "broadcast";
+
 type Step =
-  | { do: "send"; who: Who; how: "direct" | "request" | "reply" | "broadcast"; size: number }
+  | { do: "send"; who: Who; how: How; text: string }
   | { do: "callOff"; who: Who }
   | { do: "carry"; who: Who; count: number }
   | { do: "handOver"; who: Who; count: number }
   | { do: "tick"; who: Who }
+  | { do: "count"; who: Who }
   | { do: "cut"; arrives: [number, number]; notices: [boolean, boolean]; share: number }
   | { do: "notice"; who: Who; share: number }
   | { do: "resume"; meanwhile: number; isAnswerLost: boolean; share: number };
@@ -283,6 +309,7 @@ type Tally = Record<
 class Scene {
   readonly sides: [Side, Side];
   readonly #terms: Terms;
+  readonly #budget: ReplayBudget | undefined;
   readonly #tally: Tally;
   /** Whether the session could not go on. */
   isLost = false;
@@ -291,6 +318,7 @@ class Scene {
     const { limits: [own, peer], evicts, budget } = terms;
     const shared = evicts ? new ReplayBudget(budget) : undefined;
     this.sides = [new Side(own, peer, shared), new Side(peer, own, shared)];
+    this.#budget = shared;
     this.#terms = terms;
     this.#tally = tally;
     for (const side of this.sides) side.attach(0);
@@ -304,7 +332,7 @@ class Scene {
         const { how } = step;
         this.sides[step.who].send(
           how === "broadcast" && !this.#terms.evicts ? "request" : how,
-          step.size,
+          step.text,
         );
         break;
       }
@@ -319,6 +347,9 @@ class Scene {
         break;
       case "tick":
         this.sides[step.who].tick();
+        break;
+      case "count":
+        this.sides[step.who].count();
         break;
       case "cut": {
         if (client.line?.isCut !== false) break;
@@ -404,7 +435,7 @@ class Scene {
     const other = this.sides[1 - who];
     for (let n = 0; n < count && line && line.inFlight.length > 0 && !line.isCut; n++) {
       const arrived = line.inFlight.shift()!;
-      line.bytesRead = arrived.end;
+      line.linesRead = arrived.end;
       const before = other.received.length;
       const { seq } = parseLine(arrived.line);
       other.receive(arrived.line);
@@ -419,6 +450,10 @@ class Scene {
     server.noteEvicted();
     client.assertSound(server);
     server.assertSound(client);
+    if (this.#budget) {
+      assertEquals(this.#budget.bytes, client.window.maxBytes + server.window.maxBytes);
+      assert(this.#budget.bytes <= this.#terms.budget);
+    }
   }
 }
 
@@ -427,20 +462,22 @@ class Scene {
 const who = fc.constantFrom<Who>(0, 1);
 const share = fc.constantFrom(0, 0.3, 0.9, 1);
 const count = fc.constantFrom(1, 1, 2, 3, 8);
-const how = fc.constantFrom<"direct" | "request" | "reply" | "broadcast">(
+const how = fc.constantFrom<How>(
   "direct",
   "direct",
   "request",
   "reply",
   "broadcast",
 );
-const size = fc.constantFrom(0, 10, 100, 900);
+const text = fc.tuple(fc.constantFrom("x", "é", "€", "😀"), fc.constantFrom(0, 10, 100, 900))
+  .map(([char, bytes]) => char.repeat(bytes / utf8Length(char)));
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), who, how, size }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), who, how, text }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("carry" as const), who, count }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("handOver" as const), who, count }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("tick" as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("count" as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("callOff" as const), who }) },
   {
     weight: 3,

@@ -7,10 +7,10 @@ import {
   describe,
   encodeErrorHead,
   encodeHead,
-  encodeTail,
   errorFromData,
   ReceivedPacket,
 } from "../../packet.ts";
+import { encodeTail } from "../../stamp.ts";
 
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/u;
 

@@ -20,7 +20,8 @@ function packet(action: string, data: unknown = null): ReceivedPacket {
 }
 
 async function run(table: ActionTable, action: string, data?: unknown): Promise<unknown> {
-  return await (await table.prepare(packet(action, data)))(peer);
+  const arrived = packet(action, data);
+  return await (await table.prepare(arrived))(arrived, peer);
 }
 
 class Echo extends Bind {
@@ -62,11 +63,54 @@ Deno.test("what is bound runs with the data, the packet and the connection", asy
   table.bind("b", (...args: unknown[]) => args);
   for (const name of ["a", "b"]) {
     const arrived = packet(name, { x: 1 });
-    const [data, same, connection] = await (await table.prepare(arrived))(peer) as unknown[];
+    const run = await table.prepare(arrived);
+    const [data, same, connection] = await run(arrived, peer) as unknown[];
     assertEquals(data, { x: 1 });
     assertStrictEquals(same, arrived);
     assertStrictEquals(connection, peer);
   }
+});
+
+Deno.test("packets that were prepared together run each with what is its own", async () => {
+  const table = new ActionTable();
+  const double = schemaOf((value) => ({ value: Number(value) * 2 }));
+  const open = ({ data }: ReceivedPacket) => Promise.resolve(`open ${data}`);
+  table.bind("plain", new Echo("plain"));
+  table.bind("other", (...args: unknown[]) => ["other", ...args]);
+  table.bind(
+    "checked",
+    new (class extends Echo {
+      override readonly schema = double;
+    })("checked"),
+  );
+  table.bind("sealed", new Echo("sealed"), open);
+  table.bindFallback((...args: unknown[]) => ["rest", ...args]);
+  const expected: Record<string, (n: number) => unknown[]> = {
+    plain: (n) => [n],
+    other: (n) => ["other", n],
+    checked: (n) => [2 * n],
+    sealed: (n) => [`open ${n}`],
+    unbound: (n) => ["rest", n],
+  };
+  const packets = Object.keys(expected).flatMap((name) => [packet(name, 1), packet(name, 2)]);
+  const runs = await Promise.all(packets.map((packet) => table.prepare(packet)));
+  const peers = packets.map((_, n) => ({ id: `${n}` } as Peer));
+  for (const n of packets.keys()) {
+    const arrived = packets.at(-1 - n)!;
+    const peer = peers.at(-1 - n)!;
+    const args = runs.at(-1 - n)!(arrived, peer) as unknown[];
+    assertEquals(args.slice(0, -2), expected[arrived.action](arrived.data as number));
+    assertStrictEquals(args.at(-2), arrived);
+    assertStrictEquals(args.at(-1), peer);
+  }
+});
+
+Deno.test("what was prepared runs what was bound then, whatever is bound since", async () => {
+  const table = new ActionTable();
+  table.bind("a", () => "first");
+  const prepared = await table.prepare(packet("a"));
+  table.bind("a", () => "second");
+  assertEquals([prepared(packet("a"), peer), await run(table, "a")], ["first", "second"]);
 });
 
 Deno.test("a bind runs as itself", async () => {

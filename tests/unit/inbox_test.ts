@@ -27,17 +27,17 @@ class Recorder implements Receiver {
 
   prepare(packet: ReceivedPacket): Run | Promise<Run> {
     const name = packet.action;
-    const run: Run = () => {
-      this.events.push(`run ${name}`);
-      return this.handlers[name]?.(packet);
+    const run: Run = (packet) => {
+      this.events.push(`run ${packet.action}`);
+      return this.handlers[packet.action]?.(packet);
     };
     const prepared = this.preparations[name]?.();
     return prepared ? prepared.then(() => run) : run;
   }
 
-  run(run: Run, { action }: ReceivedPacket): unknown {
-    this.handedOver.push(action);
-    return run(peer);
+  run(run: Run, packet: ReceivedPacket): unknown {
+    this.handedOver.push(packet.action);
+    return run(packet, peer);
   }
 
   taken({ action }: ReceivedPacket): void {

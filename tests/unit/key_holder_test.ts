@@ -31,7 +31,7 @@ async function sealed(data: unknown, keys = ADA): Promise<ReceivedPacket> {
 }
 
 async function run(table: ActionTable, packet: ReceivedPacket): Promise<unknown> {
-  return await (await table.prepare(packet))(peer);
+  return await (await table.prepare(packet))(packet, peer);
 }
 
 Deno.test("keys are made once they are asked for, or are there from the start", async () => {

@@ -7,15 +7,9 @@ import {
   RequestError,
 } from "../../errors.ts";
 import { Outbox } from "../../outbox.ts";
-import {
-  decodePacket,
-  encodeErrorHead,
-  encodeHead,
-  encodeTail,
-  parseLine,
-  utf8Length,
-} from "../../packet.ts";
+import { decodePacket, encodeErrorHead, encodeHead, parseLine, utf8Length } from "../../packet.ts";
 import { beginDelivery, Session } from "../../session.ts";
+import { encodeTail } from "../../stamp.ts";
 import type { WindowLimits } from "../../window.ts";
 import type { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
@@ -29,16 +23,33 @@ const latest = (key: string) => ({ policy: "latest", key } as const);
 /** Keeps what is written, and says how much waits. */
 class FakeWire {
   readonly lines: string[] = [];
-  buffered = 0;
-  bytesQueued = 0;
+  linesQueued = 0;
   isCongested = false;
+  /** How often it was asked for what waits, to the byte. */
+  counts = 0;
+  /** How many times what waits its bound is. */
+  looseness = 3;
+  #buffered = 0;
   /** Those who wait for room. */
   readonly waiting: PromiseWithResolvers<void>[] = [];
 
+  get buffered(): number {
+    this.counts++;
+    return this.#buffered;
+  }
+
+  set buffered(bytes: number) {
+    this.#buffered = bytes;
+  }
+
+  get maxBuffered(): number {
+    return this.#buffered * this.looseness;
+  }
+
   write(line: string): void {
     this.lines.push(line);
-    this.buffered += utf8Length(line) + 1;
-    this.bytesQueued += utf8Length(line) + 1;
+    this.linesQueued++;
+    this.#buffered += utf8Length(line) + 1;
   }
 
   room(): Promise<void> {
@@ -210,11 +221,11 @@ Deno.test("the protocol's own packets go out unstamped and unnumbered", () => {
 
 Deno.test("between two wires the protocol's own packets go nowhere, nor out later", () => {
   const { outbox, window } = makeSession({ maxBufferedBytes: 100 });
-  window.add("{}", 1_000);
+  const { line } = window.add(headOf(1_000) + "}");
   outbox.detach(0);
   assertEquals(outbox.sendControl("@ping", 3), undefined);
   assertEquals(outbox.packetsSent, 0);
-  assertEquals(attach(outbox).lines, ["{}"]);
+  assertEquals(attach(outbox).lines, [line]);
 });
 
 Deno.test("a packet that the peer would refuse is not sent, and uses up no number", async () => {
@@ -275,22 +286,46 @@ Deno.test("without room a send or a request is OVERLOADED, one that must go out 
 });
 
 Deno.test("what may wait is exactly what may wait", async () => {
-  const line = '{"action":"@ping","data":1}';
-  const max = 1_000;
-  const { wire, outbox } = makeOutbox({ maxBufferedBytes: max });
-  wire.buffered = max - line.length;
-  assertEquals(outbox.sendControl("@ping", 1), undefined);
-  wire.buffered = max - line.length + 1;
-  assertEquals(outbox.sendControl("@ping", 1)?.code, "SLOW_CONSUMER");
-  for (const name of ["send", "reply", "broadcast"]) {
-    wire.buffered = 0;
-    assertEquals(await WAYS[name](outbox, head("é")), undefined);
-    const bytes = wire.buffered;
-    wire.buffered = max - bytes;
-    assertEquals(await WAYS[name](outbox, head("é")), undefined, name);
-    assertEquals(wire.buffered, max);
-    wire.buffered = max - bytes + 1;
-    assert(await WAYS[name](outbox, head("é")), name);
+  for (const looseness of [1, 1.1, 3]) {
+    for (const data of [1, "é", "€€€", "😀"]) {
+      const line = JSON.stringify({ action: "@ping", data });
+      const max = 1_000;
+      const { wire, outbox } = makeOutbox({ maxBufferedBytes: max });
+      wire.looseness = looseness;
+      // With its end it comes up to the bound exactly.
+      wire.buffered = max - bytes(line).length - 1;
+      assertEquals(outbox.sendControl("@ping", data), undefined);
+      assertEquals(wire.buffered, max);
+      wire.buffered = max - bytes(line).length;
+      assertEquals(outbox.sendControl("@ping", data)?.code, "SLOW_CONSUMER");
+      for (const name of ["send", "reply", "broadcast"]) {
+        wire.buffered = 0;
+        assertEquals(await WAYS[name](outbox, head(data)), undefined);
+        const length = wire.buffered;
+        wire.buffered = max - length;
+        assertEquals(await WAYS[name](outbox, head(data)), undefined, name);
+        assertEquals(wire.buffered, max);
+        wire.buffered = max - length + 1;
+        assert(await WAYS[name](outbox, head(data)), name);
+      }
+      // A request is measured before it is stamped.
+      wire.buffered = max - bytes(head(data)).length - 256;
+      assertEquals(outbox.request(head(data), 1), undefined);
+      wire.buffered = max - bytes(head(data)).length - 256 + 1;
+      assertEquals(outbox.request(head(data), 1)?.code, "OVERLOADED");
+    }
+  }
+});
+
+Deno.test("what waits is not counted while its bound is within what may wait", async () => {
+  for (const window of [undefined, ROOMY]) {
+    const { wire, outbox } = makeOutbox({ maxBufferedBytes: 10_000, window });
+    for (const way of Object.values(WAYS)) assertEquals(await way(outbox, head("é")), undefined);
+    assertEquals(outbox.sendControl("@ping"), undefined);
+    assertEquals([wire.lines.length, wire.counts], [6, 0]);
+    wire.buffered = 4_000;
+    assertEquals(outbox.sendControl("@ping"), undefined);
+    assertEquals(wire.counts, 1);
   }
 });
 
@@ -320,7 +355,7 @@ Deno.test("within a session packets, requests, replies and broadcasts are number
   for (const name of [...NUMBERED, ...NUMBERED]) await WAYS[name](outbox, head(name));
   assertEquals(wire.lines.map((line) => parseLine(line).seq), [1, 2, 3, 4, 5, 6, 7, 8]);
   assertEquals([...window].map(({ line }) => line), wire.lines);
-  assertEquals([...window].map(({ bytes }) => bytes), wire.lines.map((line) => line.length + 1));
+  assertEquals(window.bytes, wire.lines.reduce((sum, line) => sum + line.length + 1, 0));
   assertEquals(await WAYS.sendVolatile(outbox, head()), undefined);
   assertEquals(parseLine(wire.lines[8]).seq, undefined);
   assertEquals([window.length, window.nextSeq], [8, 9]);
@@ -426,18 +461,15 @@ Deno.test("nobody overtakes one that waits, however small", async () => {
 });
 
 Deno.test("the room of a window is measured in bytes as they are on the wire", async () => {
-  const { wire, outbox } = makeSession();
-  send(outbox, head("é"));
-  const { bytesQueued } = wire;
-  for (
-    const [replayBytes, expected] of [[2 * bytesQueued, "sent"], [
-      2 * bytesQueued - 1,
-      "waits",
-    ]] as const
-  ) {
-    const { outbox } = makeSession({ window: { replayPackets: 9, replayBytes } });
-    send(outbox, head("é"));
-    assertEquals(await fate(send(outbox, head("é"))), expected);
+  for (const data of ["x", "é", "€€€", "😀"]) {
+    const { wire, outbox } = makeSession();
+    send(outbox, head(data));
+    const both = 2 * wire.buffered;
+    for (const [replayBytes, expected] of [[both, "sent"], [both - 1, "waits"]] as const) {
+      const { outbox } = makeSession({ window: { replayPackets: 9, replayBytes } });
+      send(outbox, head(data));
+      assertEquals(await fate(send(outbox, head(data))), expected);
+    }
   }
 });
 
@@ -677,6 +709,20 @@ Deno.test("between two wires the window alone says how much a send may leave", a
   for (let n = 0; n < 9; n++) assertEquals(await fate(send(outbox, head(n))), "sent");
   assert(window.bytes > 900);
   assertEquals(attach(outbox).take(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+Deno.test("between two wires a request has room to the byte, by what the window holds", () => {
+  for (const data of ["x", "é", "€€€", "😀"]) {
+    const { window, outbox } = makeSession();
+    for (let n = 0; n < 9; n++) send(outbox, head(data));
+    const max = window.bytes + bytes(head(data)).length + 256;
+    for (const [maxBufferedBytes, code] of [[max, undefined], [max - 1, "OVERLOADED"]] as const) {
+      const { outbox } = makeSession({ maxBufferedBytes });
+      outbox.detach(0);
+      for (let n = 0; n < 9; n++) send(outbox, head(data));
+      assertEquals(outbox.request(head(data), 1)?.code, code);
+    }
+  }
 });
 
 Deno.test("between two wires what the window holds and what waits is what is buffered", async () => {
@@ -933,39 +979,43 @@ function leftOf(outbox: Outbox) {
   };
 }
 
-Deno.test("what is left at the end is told exactly, by how many bytes were offered", () => {
-  for (let lines = 0; lines <= 3; lines++) {
-    for (const more of [0, 1]) {
-      const { wire, outbox } = makeSession();
-      const ends = [1, 2, 3].map((data) => {
-        send(outbox, head(data));
-        return wire.bytesQueued;
-      });
-      outbox.detach((ends[lines - 1] ?? 0) + more);
-      const taken = Math.min(3, lines + more);
-      assertEquals(leftOf(outbox), {
-        unknown: [1, 2, 3].slice(0, taken),
-        unsent: [1, 2, 3].slice(taken),
-        forgotten: 0,
-      });
-    }
+Deno.test("what is left at the end is told exactly, by how many lines were offered", () => {
+  for (const [offered, taken] of [[0, 0], [1, 1], [2, 2], [3, 3], [4, 3], [Infinity, 3]]) {
+    const { outbox } = makeSession();
+    for (const data of [1, 2, 3]) send(outbox, head(data));
+    outbox.detach(offered);
+    assertEquals(leftOf(outbox), {
+      unknown: [1, 2, 3].slice(0, taken),
+      unsent: [1, 2, 3].slice(taken),
+      forgotten: 0,
+    });
   }
 });
 
-Deno.test("where on its wire a line begins counts what else was written there", () => {
-  const { wire, outbox } = makeSession();
-  outbox.sendControl("@ping", 1);
-  outbox.sendVolatile(head("é"), OLDEST);
-  const before = wire.bytesQueued;
-  send(outbox, head(1));
-  outbox.detach(before);
-  assertEquals(leftOf(outbox), { unknown: [], unsent: [1], forgotten: 0 });
+Deno.test("where on its wire a line is counts what else was written there", () => {
+  for (const more of [0, 1]) {
+    const { wire, outbox } = makeSession();
+    outbox.sendControl("@ping", 1);
+    outbox.sendVolatile(head("é"), OLDEST);
+    // What the handshake wrote there came before an outbox had the wire.
+    wire.linesQueued += 7;
+    send(outbox, head(1));
+    outbox.sendControl("@ping", 2);
+    send(outbox, head(2));
+    assertEquals(wire.linesQueued, 12);
+    outbox.detach(9 + more);
+    assertEquals(leftOf(outbox), {
+      unknown: more === 0 ? [] : [1],
+      unsent: more === 0 ? [1, 2] : [2],
+      forgotten: 0,
+    });
+  }
 });
 
 Deno.test("what was on an earlier wire stays unknown, however little the last one took", () => {
   const { wire, outbox } = makeSession();
   for (const data of [1, 2]) send(outbox, head(data));
-  outbox.detach(wire.bytesQueued);
+  outbox.detach(wire.linesQueued);
   send(outbox, head(3));
   attach(outbox);
   outbox.detach(0);

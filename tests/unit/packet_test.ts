@@ -29,13 +29,15 @@ import {
   encodeControl,
   encodeErrorHead,
   encodeHead,
-  encodeTail,
   errorFromData,
   isErrorData,
+  maxUtf8Length,
   type OutgoingPacket,
   parseLine,
   type ReceivedPacket,
+  utf8Length,
 } from "../../packet.ts";
+import { encodeTail } from "../../stamp.ts";
 import { bytes } from "../support/bytes.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
@@ -251,6 +253,14 @@ Deno.test("a line is its head and its tail, byte for byte", () => {
   assertEquals(encodeControl("@ping", 3), '{"action":"@ping","data":3}');
   assertEquals(encodeControl("@pong", 3, 7), '{"action":"@pong","data":3,"ack":7}');
   assertEquals(encodeControl("@ack", undefined, 0), '{"action":"@ack","ack":0}');
+});
+
+Deno.test("text has no more bytes than its bound says, and may have as many", () => {
+  for (const text of ["", "x", "é", "€", "😀", "\ud800", "a\u0000é€😀"]) {
+    assertEquals(utf8Length(text), bytes(text).length);
+    assert(maxUtf8Length(text) >= utf8Length(text));
+  }
+  assertEquals([utf8Length("€€"), maxUtf8Length("€€"), maxUtf8Length("")], [6, 6, 0]);
 });
 
 Deno.test("a failed reply of any length is short enough for its requester", () => {

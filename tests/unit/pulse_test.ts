@@ -51,7 +51,7 @@ class Scene implements Disposable {
 
   /** Packets are sent. */
   send(count: number): void {
-    for (let n = 0; n < count; n++) this.window.written(this.window.add("{}", 3), 0);
+    for (let n = 0; n < count; n++) this.window.written(this.window.add("{}"), 0);
     this.pulse.checkWindow();
   }
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { Queue } from "../../queue.ts";
+import { collectGarbage } from "../support/garbage.ts";
 
 /** A queue of these. */
 function queueOf<Item>(...items: Item[]): Queue<Item> {
@@ -56,6 +57,65 @@ Deno.test("whoever looks through a queue meets what is put in meanwhile", () => 
     if (item < 3) queue.push(item + 1);
   }
   assertEquals(seen, [1, 2, 3]);
+});
+
+Deno.test("any place can be looked at, counted from the first, and there is nothing behind the last", () => {
+  const queue = new Queue<number>();
+  assertEquals(queue.at(0), undefined);
+  // Around the ring and through its growth.
+  let first = 0;
+  let next = 0;
+  for (let round = 0; round < 200; round++) {
+    for (let n = 0; n < 1 + round % 7; n++) queue.push(next++);
+    if (round % 3 !== 0) assertEquals(queue.shift(), first++);
+    const expected = Array.from({ length: next - first }, (_, place) => first + place);
+    assertEquals(expected.map((_, place) => queue.at(place)), expected);
+    assertEquals([queue.at(expected.length), queue.length], [undefined, expected.length]);
+    assertEquals([[...queue], queue.first], [expected, expected[0]]);
+  }
+});
+
+Deno.test("a queue that is as long as before for ever stays in order", () => {
+  for (const length of [1, 2, 15, 16, 17, 31, 32, 33]) {
+    const queue = queueOf(...Array(length).keys());
+    for (let n = 0; n < 100; n++) {
+      queue.push(length + n);
+      assertEquals([queue.shift(), queue.length], [n, length]);
+    }
+    assertEquals([...queue], Array.from({ length }, (_, place) => 100 + place));
+  }
+});
+
+Deno.test("a queue that was long and is empty takes what comes next", () => {
+  const queue = new Queue<number>();
+  for (const count of [5_000, 3, 1_024, 1_025, 2]) {
+    for (let item = 0; item < count; item++) queue.push(item);
+    for (let item = 0; item < count; item++) assertEquals(queue.shift(), item);
+    assertEquals([queue.length, queue.first, queue.at(0), queue.shift()], [
+      0,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  }
+});
+
+Deno.test("what was taken out or cleared can be collected", async () => {
+  const queue = new Queue<object>();
+  const items: WeakRef<object>[] = [];
+  // In a function of its own, that nothing of it stays behind here.
+  const put = (item: object) => {
+    items.push(new WeakRef(item));
+    queue.push(item);
+  };
+  for (let n = 0; n < 20; n++) put({ n });
+  for (let n = 0; n < 19; n++) queue.shift();
+  const kept = () => items.flatMap((item, n) => item.deref() ? [n] : []);
+  await collectGarbage();
+  assertEquals([kept(), queue.length], [[19], 1]);
+  queue.clear();
+  await collectGarbage();
+  assertEquals([kept(), queue.length], [[], 0]);
 });
 
 Deno.test("a long queue is emptied in linear time", () => {

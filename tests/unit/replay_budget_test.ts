@@ -1,10 +1,15 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type Holder, ReplayBudget } from "../../replay_budget.ts";
 
 /** Holds bytes, and lets go of half of them when it is asked to. */
 class Half implements Holder {
   bytes = 0;
   asked = 0;
+
+  get length(): number {
+    return this.bytes;
+  }
+
   readonly #budget: ReplayBudget;
 
   constructor(budget: ReplayBudget) {
@@ -24,6 +29,38 @@ class Half implements Holder {
   giveWay(): void {
     this.asked++;
     this.remove(Math.ceil(this.bytes / 2));
+  }
+}
+
+/** Holds one thing, of which the budget knows a bound until somebody asks. */
+class Bounded implements Holder {
+  length = 1;
+  counts = 0;
+  asked = 0;
+  readonly #budget: ReplayBudget;
+  readonly #bytes: number;
+  #bound: number;
+
+  constructor(budget: ReplayBudget, bytes: number, bound: number) {
+    this.#budget = budget;
+    this.#bytes = bytes;
+    this.#bound = bound;
+    budget.add(this, bound);
+  }
+
+  get bytes(): number {
+    this.counts++;
+    if (this.length === 0) return 0;
+    const excess = this.#bound - this.#bytes;
+    this.#bound = this.#bytes;
+    if (excess > 0) this.#budget.remove(this, excess);
+    return this.#bytes;
+  }
+
+  giveWay(): void {
+    this.asked++;
+    this.length = 0;
+    this.#budget.remove(this, this.#bound);
   }
 }
 
@@ -79,4 +116,43 @@ Deno.test("whoever holds nothing any more is never asked, and is known again whe
   assertEquals([a.asked, b.asked, budget.bytes], [0, 1, 55]);
   a.add(60);
   assertEquals([a.asked, b.asked, budget.bytes], [1, 1, 85]);
+});
+
+Deno.test("while the bounds alone keep within it nobody is counted", () => {
+  const budget = new ReplayBudget(100);
+  const all = [60, 40].map((bound) => new Bounded(budget, 10, bound));
+  assertEquals([budget.bytes, all.map(({ counts }) => counts)], [100, [0, 0]]);
+  all[0].giveWay();
+  assertEquals([budget.bytes, all.map(({ counts }) => counts)], [40, [0, 0]]);
+});
+
+Deno.test("nobody gives way for a bound, only for what was counted", () => {
+  for (let count = 1; count <= 3; count++) {
+    const budget = new ReplayBudget(100);
+    const each = Math.floor(100 / count);
+    const all = Array.from({ length: count }, () => new Bounded(budget, each, 300));
+    assertEquals(all.map(({ asked }) => asked), Array(count).fill(0));
+    assertEquals(budget.bytes, count * each);
+    // One byte that is there is one too many.
+    const last = new Bounded(budget, 101 - count * each, 300);
+    assertEquals([...all, last].reduce((sum, { asked }) => sum + asked, 0), 1);
+    assert(budget.bytes <= 100);
+  }
+});
+
+Deno.test("the largest is the one that holds most, not the one whose bound is highest", () => {
+  const budget = new ReplayBudget(100);
+  const [high, large] = [new Bounded(budget, 30, 90), new Bounded(budget, 60, 61)];
+  new Bounded(budget, 20, 20);
+  assertEquals([high.asked, large.asked, budget.bytes], [0, 1, 50]);
+});
+
+Deno.test("whoever turns out to hold less than its bound is still known to hold something", () => {
+  const budget = new ReplayBudget(100);
+  const holder = new Bounded(budget, 50, 90);
+  // Told of the difference while it holds on, the budget does not forget it.
+  assertEquals([holder.bytes, budget.bytes], [50, 50]);
+  new Bounded(budget, 40, 40);
+  new Bounded(budget, 11, 11);
+  assertEquals([holder.asked, budget.bytes], [1, 51]);
 });

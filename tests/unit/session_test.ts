@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
 import { ProtocolError, RequestError } from "../../errors.ts";
-import { Outstanding, type Settler } from "../../outstanding.ts";
+import type { Settler } from "../../outstanding.ts";
 import { ReplayBudget } from "../../replay_budget.ts";
 import { beginDelivery, Session } from "../../session.ts";
 import type { WindowLimits } from "../../window.ts";
@@ -15,72 +15,6 @@ function recorder() {
   return { ends, settler };
 }
 
-Deno.test("questions are numbered 1, 2, 3 and no number comes twice", () => {
-  const { settler } = recorder();
-  const questions = new Outstanding<unknown>(2);
-  assertEquals(questions.open(Infinity, settler("a")), 1);
-  assertEquals(questions.open(Infinity, settler("b")), 2);
-  questions.take(1);
-  questions.take(2);
-  assertEquals(questions.open(Infinity, settler("c")), 3);
-  questions.takeAll();
-  assertEquals(questions.open(Infinity, settler("d")), 4);
-});
-
-Deno.test("an answer goes to who asked, and only the first one", () => {
-  const { settler } = recorder();
-  const questions = new Outstanding<unknown>(9);
-  const [a, b] = [settler("a"), settler("b")];
-  questions.open(Infinity, a);
-  questions.open(Infinity, b);
-  assertStrictEquals(questions.take(2), b);
-  assertEquals(questions.take(2), undefined);
-  assertStrictEquals(questions.take(1), a);
-  for (const unknown of [0, -1, 3, 1.5, NaN, "1" as unknown as number]) {
-    assertEquals(questions.take(unknown), undefined);
-  }
-  assertEquals(questions.size, 0);
-});
-
-Deno.test("one question too many is OVERLOADED, and uses up no number", () => {
-  const { settler } = recorder();
-  const questions = new Outstanding<unknown>(2);
-  questions.open(Infinity, settler("a"));
-  questions.open(Infinity, settler("b"));
-  const error = assertThrows(() => questions.open(Infinity, settler("c")), RequestError);
-  assertEquals([error.code, error.remote, questions.size], ["OVERLOADED", false, 2]);
-  questions.take(1);
-  assertEquals(questions.open(Infinity, settler("d")), 3);
-});
-
-Deno.test("those whose deadline has come are taken out in their order, the others stay", () => {
-  const { settler } = recorder();
-  const questions = new Outstanding<unknown>(9);
-  const [a, b, c, d] = ["a", "b", "c", "d"].map(settler);
-  questions.open(30, a);
-  questions.open(10, b);
-  questions.open(Infinity, c);
-  questions.open(20, d);
-  assertEquals(questions.nextDeadline(), 10);
-  assertEquals(questions.takeExpired(9.999), []);
-  assertEquals(questions.takeExpired(20), [b, d]);
-  assertEquals(questions.nextDeadline(), 30);
-  assertEquals(questions.take(2), undefined);
-  assertEquals(questions.takeExpired(1e9), [a]);
-  assertEquals([questions.nextDeadline(), questions.size], [Infinity, 1]);
-  assertEquals(questions.takeAll(), [c]);
-  assertEquals([questions.nextDeadline(), questions.size], [Infinity, 0]);
-  assertEquals(questions.takeAll(), []);
-});
-
-Deno.test("an expired question makes room", () => {
-  const { settler } = recorder();
-  const questions = new Outstanding<unknown>(1);
-  questions.open(10, settler("a"));
-  questions.takeExpired(10);
-  assertEquals(questions.open(20, settler("b")), 2);
-});
-
 Deno.test("a request of the peer is owed one reply", () => {
   const session = new Session(9);
   assert(session.beginAnswer(7));
@@ -92,6 +26,63 @@ Deno.test("a request of the peer is owed one reply", () => {
   assertFalse(session.endAnswer(1));
   assertEquals(session.answering, 1);
   assert(session.beginAnswer(7));
+});
+
+Deno.test("replies go out in any order, each once, and leave nothing behind", () => {
+  // The one that came last is answered first, last, and in between.
+  for (const order of [[1, 2, 3, 4], [4, 3, 2, 1], [3, 1, 4, 2], [4, 1, 2, 3], [1, 4, 3, 2]]) {
+    const session = new Session(9);
+    const requests = new Map([1, 2, 3, 4].map((id) => [id, { id }]));
+    for (const [id, request] of requests) assert(session.beginAnswer(id, request));
+    const open = new Set(requests.keys());
+    for (const id of order) {
+      for (const [other, request] of requests) {
+        // One that is owed its reply is refused when it comes again, one that had it is owed none.
+        if (open.has(other)) assertFalse(session.beginAnswer(other, request), `${order}: ${other}`);
+        else assertFalse(session.endAnswer(other, request), `${order}: ${other}`);
+      }
+      assert(session.endAnswer(id, requests.get(id)), `${order}: ${id}`);
+      open.delete(id);
+      assertEquals(session.answering, open.size);
+      assertFalse(session.endAnswer(id, requests.get(id)));
+    }
+  }
+});
+
+Deno.test("one request after the other is owed its reply, wherever the one before it is", () => {
+  const session = new Session(9);
+  const [first, second, third] = [{}, {}, {}];
+  session.beginAnswer(1, first);
+  assert(session.endAnswer(1, first));
+  // The same number again, as the last one and as one of those before it.
+  assert(session.beginAnswer(1, second));
+  assertFalse(session.endAnswer(1, first));
+  assert(session.beginAnswer(2, third));
+  assertFalse(session.beginAnswer(1, first));
+  assertFalse(session.endAnswer(1, first));
+  assertFalse(session.endAnswer(2, second));
+  assertFalse(session.endAnswer(3, third));
+  assertEquals(session.answering, 2);
+  assert(session.endAnswer(1, second));
+  assert(session.endAnswer(2, third));
+  assertEquals(session.answering, 0);
+});
+
+Deno.test("every request without a reply is lost with its session, those with one are not", () => {
+  const session = new Session(9);
+  const requests = [1, 2, 3, 4].map((id) => ({ id }));
+  for (const request of requests) session.beginAnswer(request.id, request);
+  session.endAnswer(2, requests[1]);
+  session.end("lost", beginDelivery(LIMITS, LIMITS));
+  assertEquals(requests.map((request) => session.wasLost(request)), [true, false, true, true]);
+  // The last one is answered, and another is the last.
+  const again = [1, 2].map((id) => ({ id }));
+  session.beginAnswer(1, again[0]);
+  session.beginAnswer(2, again[1]);
+  assert(session.endAnswer(2, again[1]));
+  session.end("lost");
+  assertEquals(again.map((request) => session.wasLost(request)), [true, false]);
+  assertEquals(session.answering, 0);
 });
 
 Deno.test("requests and pings are numbered and bounded apart", () => {
@@ -150,7 +141,7 @@ const LIMITS: WindowLimits = { replayPackets: 100, replayBytes: 10_000 };
 /** A session that has sent so many packets. */
 function sessionThatSent(count: number) {
   const delivery = beginDelivery(LIMITS, LIMITS);
-  for (let n = 0; n < count; n++) delivery.window.written(delivery.window.add("{}", 3), 0);
+  for (let n = 0; n < count; n++) delivery.window.written(delivery.window.add("{}"), 0);
   return { session: new Session(9, delivery), ...delivery };
 }
 
@@ -216,11 +207,11 @@ Deno.test("delivery begins with this side's window, and at the pace that the oth
   const own: WindowLimits = { replayPackets: 2, replayBytes: 1_000 };
   const peer: WindowLimits = { replayPackets: 8, replayBytes: 1_000 };
   const { window, arrivals } = beginDelivery(own, peer, budget);
-  window.add("{}", 10);
-  assert(window.hasRoomFor(10));
-  window.add("{}", 10);
-  assertFalse(window.hasRoomFor(10));
-  assertEquals(budget.bytes, 20);
+  window.add("{}");
+  assert(window.hasRoomFor("{}"));
+  window.add("{}");
+  assertFalse(window.hasRoomFor("{}"));
+  assertEquals([window.bytes, budget.bytes], [6, 6]);
   for (const isDue of [false, true]) {
     arrivals.receive(arrivals.handedOver + 1);
     arrivals.pass(10);

@@ -5,9 +5,12 @@ import { FakeTime } from "../support/fake_time.ts";
 /** An entry that notes when it was swept, and then has no deadline any more. */
 class Entry implements Sweepable {
   readonly swept: number[] = [];
+  /** How often it was looked at. */
+  asked = 0;
   constructor(public deadline: number = Infinity) {}
 
   nextDeadline(): number {
+    this.asked++;
     return this.deadline;
   }
 
@@ -201,14 +204,166 @@ Deno.test("short deadlines that keep coming do not put off the others", () => {
 Deno.test("a deadline a little earlier than the tick does not make it later", () => {
   using time = new FakeTime();
   const sweep = new Sweep();
-  sweep.by(sweep.now() + 12);
-  time.advance(8);
+  const entries = [0, 1, 2].map(() => new Entry());
+  for (const entry of entries) sweep.add(entry);
+  sweep.by(entries[0], sweep.now() + 20);
+  time.advance(12);
   const before = sweep.nextTick;
-  sweep.by(sweep.now() + 1);
+  sweep.by(entries[1], sweep.now() + 1);
   assertEquals(sweep.nextTick, before);
-  sweep.by(before + 1_000);
+  sweep.by(entries[2], before + 1_000);
   assertEquals(sweep.nextTick, before);
   assertEquals(time.timers, 1);
+});
+
+Deno.test("deadlines of what is not watched are of no interest", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 100);
+  sweep.by(entry, entry.deadline);
+  assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
+  sweep.add(entry);
+  sweep.delete(entry);
+  sweep.by(entry, entry.deadline);
+  assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
+  // Nor do they wake those that are.
+  const other = new Entry(sweep.now() + 900);
+  sweep.add(other);
+  sweep.by(entry, sweep.now() + 10);
+  assertEquals(sweep.nextTick, other.deadline);
+  time.advance(5_000);
+  assertEquals([entry.swept.length, other.swept.length], [0, 1]);
+});
+
+Deno.test("a deadline that comes nearer is met, and the one that it was before means nothing", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const entry = new Entry(start + 5_000);
+  sweep.add(entry);
+  for (const ms of [3_000, 4_000, 700]) {
+    entry.deadline = start + ms;
+    sweep.by(entry, entry.deadline);
+    assertEquals(time.timers, 1);
+  }
+  time.advance(699);
+  assertEquals(entry.swept, []);
+  time.advance(1);
+  assertEquals(entry.swept, [start + 700]);
+  const { asked } = entry;
+  time.advance(10_000);
+  assertEquals([entry.swept.length, entry.asked, time.timers], [1, asked, 0]);
+});
+
+Deno.test("an entry whose deadline was given up is not swept, and keeps no timer", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 300);
+  sweep.add(entry);
+  entry.deadline = Infinity;
+  time.advance(300);
+  assertEquals([entry.swept, time.timers, sweep.nextTick], [[], 0, Infinity]);
+  // It is watched all the same.
+  entry.deadline = sweep.now() + 300;
+  sweep.by(entry, entry.deadline);
+  time.advance(300);
+  assertEquals(entry.swept.length, 1);
+});
+
+Deno.test("a deadline that is put off again and again is looked at no more often than it comes", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 200);
+  sweep.add(entry);
+  entry.asked = 0;
+  // Like a heartbeat that traffic puts off, 1,000 times in ten seconds.
+  for (let n = 0; n < 1_000; n++) {
+    time.advance(10);
+    entry.deadline = sweep.now() + 200;
+    sweep.by(entry, entry.deadline);
+  }
+  assertEquals(entry.swept, []);
+  assertLess(entry.asked, 150);
+  const { deadline } = entry;
+  time.advance(1_000);
+  assertEquals(entry.swept, [deadline]);
+});
+
+Deno.test("a tick looks at those that are due alone, however many are watched", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const far = Array.from({ length: 1_000 }, (_, n) => new Entry(sweep.now() + 50_000 + n));
+  const idle = Array.from({ length: 1_000 }, () => new Entry());
+  for (const entry of [...far, ...idle]) sweep.add(entry);
+  const asked = () => [...far, ...idle].reduce((sum, entry) => sum + entry.asked, 0);
+  const before = asked();
+  let called = 0;
+  const again = () => {
+    if (++called < 100) sweep.after(100, again);
+  };
+  sweep.after(100, again);
+  time.advance(20_000);
+  assertEquals([called, asked()], [100, before]);
+  time.advance(40_000);
+  assert(far.every(({ swept }) => swept.length === 1));
+  assert(idle.every(({ swept }) => swept.length === 0));
+});
+
+Deno.test("an entry that is taken out and put back while it is swept is swept once", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const second = new Entry(start + 100);
+  const first: Sweepable = {
+    nextDeadline: () => start + 100,
+    sweep: () => {
+      sweep.delete(first);
+      sweep.delete(second);
+      second.deadline = start + 300;
+      sweep.add(second);
+    },
+  };
+  sweep.add(first);
+  sweep.add(second);
+  time.advance(1_000);
+  assertEquals(second.swept.map((now) => now - start), [300]);
+  assertEquals(time.timers, 0);
+});
+
+Deno.test("what one entry puts off while it is swept is not swept with it", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const second = new Entry(start + 100);
+  const first = new Entry(start + 100);
+  first.sweep = (now) => {
+    first.deadline = Infinity;
+    second.deadline = now + 400;
+  };
+  sweep.add(first);
+  sweep.add(second);
+  time.advance(1_000);
+  assertEquals(second.swept.map((now) => now - start), [500]);
+});
+
+Deno.test("a sweep that has rested for long goes on where the time is", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 50);
+  sweep.add(entry);
+  for (const rest of [1_000, 3_600_000, 1e11]) {
+    time.advance(rest);
+    assertEquals(time.timers, 0);
+    const deadline = sweep.now() + 50;
+    entry.deadline = deadline;
+    sweep.by(entry, deadline);
+    const begun = Date.now();
+    time.advance(60);
+    assert(entry.swept.at(-1)! >= deadline);
+    // What has passed meanwhile is not gone through tick by tick.
+    assertLess(Date.now() - begun, 1_000);
+  }
+  assertEquals(entry.swept.length, 4);
 });
 
 Deno.test("what is watched no more is not swept, and the last one takes the timer along", () => {

@@ -1,19 +1,94 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertStrictEquals } from "@std/assert";
 import { TextBuffer } from "../../text_buffer.ts";
+import { bytes } from "../support/bytes.ts";
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-Deno.test("lines come out as UTF-8, in order, each with its end, and take what they are told to", () => {
+const LINES = ["", "one", "zwölf €", "👍".repeat(2_000), "\ud800", "x".repeat(40_000), "last"];
+const TEXT = LINES.map((line) => line.toWellFormed() + "\n").join("");
+
+/** How many bytes these lines are, each with its end. */
+function bytesOf(...lines: string[]): number {
+  return lines.reduce((sum, line) => sum + bytes(line).length + 1, 0);
+}
+
+Deno.test("lines come out as UTF-8, in order, each with its end", () => {
   const buffer = new TextBuffer(1_024);
-  const lines = ["", "one", "zwölf €", "👍".repeat(2_000), "\ud800", "last"];
-  for (const line of lines) {
-    const before = buffer.length;
-    const taken = buffer.pushLine(line);
-    assertEquals(taken, new TextEncoder().encode(line + "\n").length);
-    assertEquals(buffer.length, before + taken);
+  for (const line of LINES) buffer.pushLine(line);
+  assertEquals(decode(buffer.bytes), TEXT);
+  assertEquals([buffer.length, buffer.bytes.length], [bytesOf(...LINES), bytesOf(...LINES)]);
+});
+
+Deno.test("it comes out the same wherever it was counted or looked at meanwhile", () => {
+  for (let mask = 0; mask < 2 ** LINES.length; mask++) {
+    const buffer = new TextBuffer(1_024);
+    for (const [n, line] of LINES.entries()) {
+      buffer.pushLine(line);
+      if ((mask >> n) % 2 === 0) continue;
+      assertEquals(
+        n % 2 === 0 ? buffer.length : buffer.bytes.length,
+        bytesOf(...LINES.slice(0, n + 1)),
+      );
+    }
+    assertEquals(decode(buffer.bytes), TEXT);
   }
-  assertEquals(decode(buffer.bytes), lines.map((line) => line.toWellFormed() + "\n").join(""));
-  assertEquals(buffer.length, buffer.bytes.length);
+});
+
+Deno.test("what it may hold at most is never less than what it holds, and exact once that was asked", () => {
+  const buffer = new TextBuffer(1_024);
+  assertEquals([buffer.maxLength, buffer.length], [0, 0]);
+  for (const [n, line] of LINES.entries()) {
+    buffer.pushLine(line);
+    const { maxLength } = buffer;
+    const length = bytesOf(...LINES.slice(0, n + 1));
+    assert(maxLength >= length && maxLength <= length + 3 * (line.length + 1));
+    assertEquals([buffer.length, buffer.maxLength], [length, length]);
+  }
+  // Three bytes a unit is as much as there can be.
+  const most = new TextBuffer(1_024);
+  most.pushLine("€".repeat(1_000));
+  assertEquals([most.maxLength, most.length], [3_003, 3_001]);
+});
+
+Deno.test("half a character at the end of a line does not join the other half in the next", () => {
+  const buffer = new TextBuffer(1_024);
+  for (const line of ["\ud83d", "\ude00", "😀"]) buffer.pushLine(line);
+  assertEquals(decode(buffer.bytes), "\ufffd\n\ufffd\n😀\n");
+});
+
+Deno.test("much text does not wait as text", () => {
+  const buffer = new TextBuffer(1_024);
+  // While it is text its bound is three times as much.
+  let texts = 0;
+  for (let n = 1; n <= 1_000; n++) {
+    buffer.pushLine("x".repeat(99));
+    if (buffer.maxLength > 100 * n) texts++;
+    assert(buffer.maxLength <= 100 * n + 2 * 16_384);
+  }
+  assert(texts > 0);
+  const long = new TextBuffer(1_024);
+  long.pushLine("x".repeat(1_000_000));
+  assertEquals(long.maxLength, 1_000_001);
+});
+
+Deno.test("a long line takes the memory that it needs, not what it might have needed", () => {
+  const buffer = new TextBuffer(1_024);
+  buffer.pushLine("x".repeat(1_000_000));
+  assertEquals(buffer.bytes.buffer.byteLength, 1_000_001);
+});
+
+Deno.test("it is empty until something is put in, be it but an empty line, and when it was cleared", () => {
+  const buffer = new TextBuffer(1_024);
+  assert(buffer.isEmpty);
+  for (const look of [() => {}, () => buffer.length, () => buffer.bytes]) {
+    buffer.pushLine("");
+    assertFalse(buffer.isEmpty);
+    look();
+    assertFalse(buffer.isEmpty);
+    buffer.clear();
+    assert(buffer.isEmpty);
+    assertEquals([buffer.maxLength, buffer.length, buffer.bytes.length], [0, 0, 0]);
+  }
 });
 
 Deno.test("a cleared buffer holds nothing and can be filled again", () => {
@@ -34,6 +109,7 @@ Deno.test("memory that is needed again and again is kept, up to the limit", () =
   assertStrictEquals(buffer.bytes.buffer, before);
   buffer.clear();
   buffer.pushLine("x".repeat(20_000));
+  assertEquals(buffer.length, 20_001);
   buffer.clear();
   assertEquals(buffer.bytes.buffer.byteLength, 0);
 });
@@ -41,8 +117,11 @@ Deno.test("memory that is needed again and again is kept, up to the limit", () =
 Deno.test("memory that is not needed any more is given back", () => {
   const buffer = new TextBuffer(1_000_000);
   buffer.pushLine("x".repeat(100_000));
+  assertEquals(buffer.length, 100_001);
   buffer.clear();
+  assertEquals(buffer.bytes.buffer.byteLength, 100_001);
   buffer.pushLine("small");
+  assertEquals(buffer.length, 6);
   buffer.clear();
   assertEquals(buffer.bytes.buffer.byteLength, 0);
 });
