@@ -103,7 +103,8 @@ export class Outbox {
   attach(wire: Wire): void {
     this.#wire = wire;
     for (const entry of this.#session.delivery?.window ?? []) {
-      this.#put(entry);
+      const { head, age, id, replyTo, seq } = entry;
+      this.#put(entry, head + this.#stamper.tailAgain(age, id, replyTo, seq));
     }
     this.#replayedBytes += this.#session.delivery?.window.bytes ?? 0;
     // What makes room may wait for the reply to a request that was held.
@@ -136,8 +137,7 @@ export class Outbox {
     for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) {
       if (one.state === "called off") continue;
       one.state = "settled";
-      const lost = lostPacket(one.head + "}");
-      undelivered.unsent.push(one.id === undefined ? lost : { ...lost, kind: "request" });
+      undelivered.unsent.push(lostPacket(one));
       one.entered.reject(error);
     }
     this.#waitingBytes = 0;
@@ -165,7 +165,7 @@ export class Outbox {
       (delivery !== undefined && !delivery.window.hasRoomFor(line));
     if (waits) return this.#wait(head, utf8Length(line) + 1, undefined, signal);
     if (this.#wire && !this.#hasRoomFor(line, 1)) return Promise.reject(this.#overloaded());
-    this.#enter(line, delivery);
+    this.#enter(line, delivery, head);
   }
 
   /**
@@ -183,7 +183,7 @@ export class Outbox {
     }
     this.admit({ isForced: true });
     const { delivery } = this.#session;
-    this.#enter(this.#stamp(head, delivery, id), delivery);
+    this.#enter(this.#stamp(head, delivery, id), delivery, head, id);
   }
 
   /**
@@ -253,7 +253,7 @@ export class Outbox {
       if (first.state === "waiting") {
         const line = this.#stamp(first.head, delivery, first.id);
         if (!isForced && !delivery!.window.hasRoomFor(line)) return;
-        this.#enter(line, delivery);
+        this.#enter(line, delivery, first.head, first.id);
         first.state = "settled";
         first.entered.resolve();
         this.#waitingBytes -= first.bytes;
@@ -296,26 +296,33 @@ export class Outbox {
     const { delivery } = this.#session;
     const line = this.#stamp(head, delivery, undefined, replyTo);
     if (this.#hasRoomFor(line, 1)) {
-      this.#enter(line, delivery);
+      this.#enter(line, delivery, head, undefined, replyTo);
       return undefined;
     }
     if (!delivery) return slowConsumer();
     // The session outlives the wire that this is too much for: nothing is lost.
-    delivery.window.add(line);
+    delivery.window.add({ head, replyTo, age: this.#stamper.age }, line);
     if (this.#wire) return slowConsumer();
   }
 
-  #enter(line: string, delivery: Delivery | undefined): void {
+  /** Sends a line that has just been stamped; within a session what it was made of is kept. */
+  #enter(
+    line: string,
+    delivery: Delivery | undefined,
+    head: string,
+    id?: number,
+    replyTo?: number,
+  ): void {
     if (!delivery) return this.#write(line);
-    const entry = delivery.window.add(line);
+    const entry = delivery.window.add({ head, id, replyTo, age: this.#stamper.age }, line);
     if (!this.#wire) return;
     delivery.arrivals.takeAck();
-    this.#put(entry);
+    this.#put(entry, line);
   }
 
-  #put(entry: Entry): void {
+  #put(entry: Entry, line: string): void {
     this.#session.delivery!.window.written(entry, this.#wire!.linesQueued);
-    this.#write(entry.line);
+    this.#write(line);
   }
 
   #stamp(head: string, delivery: Delivery | undefined, id?: number, replyTo?: number): string {

@@ -28,20 +28,35 @@ export function encodeTail({ created, token, id, replyTo, seq, ack }: Stamp): st
 /** Stamps the packets of one connection. */
 export class Stamper {
   readonly #token: string | null;
-  #created = 0;
-  #origin = "";
+  readonly #start = Date.now();
+  #age = 0;
+  #origin: string;
 
   /** @param token The token of the connection. */
   constructor(token: string | null) {
     this.#token = token;
+    this.#origin = encodeOrigin(this.#start, token);
+  }
+
+  /** When the last tail was made, in milliseconds since the stamper was: a small number is cheap to keep. */
+  get age(): number {
+    return this.#age;
   }
 
   /** The rest of a line that is sent now. */
   tail(id?: number, replyTo?: number, seq?: number, ack?: number): string {
-    const now = Date.now();
+    const age = Date.now() - this.#start;
     // Of the packets of a millisecond only the numbers differ.
-    if (now !== this.#created) this.#origin = encodeOrigin(this.#created = now, this.#token);
+    if (age !== this.#age) {
+      this.#age = age;
+      this.#origin = encodeOrigin(this.#start + age, this.#token);
+    }
     return this.#origin + encodeNumbers(id, replyTo, seq, ack);
+  }
+
+  /** The rest of a line that was sent at this age, and is sent again. */
+  tailAgain(age: number, id?: number, replyTo?: number, seq?: number): string {
+    return encodeOrigin(this.#start + age, this.#token) + encodeNumbers(id, replyTo, seq);
   }
 }
 

@@ -10,6 +10,9 @@ import { maxUtf8Length, utf8Length } from "./packet.ts";
 import { Queue } from "./queue.ts";
 import type { Holder, ReplayBudget } from "./replay_budget.ts";
 
+/** A number as small as the others: `Infinity` would take memory of its own in each entry. */
+const NOT_ON_WIRE = -1;
+
 /** How much may be unacknowledged. */
 export interface WindowLimits {
   /** How many packets. */
@@ -18,15 +21,27 @@ export interface WindowLimits {
   replayBytes: number;
 }
 
-/** One line that the peer has not acknowledged. */
-export interface Entry {
+/** What a window is told of a packet. */
+export interface Sent {
+  /** What `encodeHead` made. */
+  readonly head: string;
+  /** The sender wants a reply under this number. */
+  readonly id?: number;
+  /** It is the reply to the request of this number. */
+  readonly replyTo?: number;
+  /** When it was stamped. See {@linkcode Stamper.age}. */
+  readonly age: number;
+}
+
+/** What of a packet is kept until the peer has acknowledged it: enough to make its line again. */
+export interface Entry extends Sent {
   /** Its number. */
   readonly seq: number;
-  /** The whole line, as it goes out again on a resume. */
-  readonly line: string;
+  /** How long the part of the line is that was stamped on. It is ASCII. */
+  readonly tailLength: number;
   /** Its length on the wire; until it was counted, no less than that. */
   bytes: number;
-  /** Which line of the wire of the moment it is, from 0; `Infinity` if it is not on it. */
+  /** Which line of the wire of the moment it is, from 0; `NOT_ON_WIRE` if it is none. */
   at: number;
   /** Whether an earlier wire may have carried it. */
   wasWritten: boolean;
@@ -132,10 +147,20 @@ export class Window implements Holder {
       this.bytes + bytesOf(line) <= replayBytes;
   }
 
-  /** Takes the line of the next number in, whether there is room or not. */
-  add(line: string): Entry {
+  /** Takes the packet of the next number in, whether there is room or not. `line` is what is sent of it. */
+  add({ head, id, replyTo, age }: Sent, line: string): Entry {
     const bytes = maxBytesOf(line);
-    const entry: Entry = { seq: ++this.#lastSeq, line, bytes, at: Infinity, wasWritten: false };
+    const entry: Entry = {
+      seq: ++this.#lastSeq,
+      head,
+      id,
+      replyTo,
+      age,
+      tailLength: line.length - head.length,
+      bytes,
+      at: NOT_ON_WIRE,
+      wasWritten: false,
+    };
     this.#entries.push(entry);
     this.#bytes += bytes;
     this.#budget?.add(this, bytes);
@@ -151,8 +176,8 @@ export class Window implements Holder {
   /** The wire has ended. @param offered How many of its lines may have reached the other side. */
   detach(offered: number): void {
     for (const entry of this.#entries) {
-      entry.wasWritten ||= entry.at < offered;
-      entry.at = Infinity;
+      entry.wasWritten ||= entry.at !== NOT_ON_WIRE && entry.at < offered;
+      entry.at = NOT_ON_WIRE;
     }
   }
 
@@ -219,8 +244,8 @@ export class Window implements Holder {
       unsent: [],
       forgotten: Math.max(0, this.#evicted - this.#acknowledged),
     };
-    for (const { line, wasWritten } of this.#entries) {
-      (wasWritten ? undelivered.unknown : undelivered.unsent).push(lostPacket(line));
+    for (const entry of this.#entries) {
+      (entry.wasWritten ? undelivered.unknown : undelivered.unsent).push(lostPacket(entry));
     }
     for (const { settler } of this.#awaited) settler.reject(error);
     this.#awaited.clear();
@@ -242,7 +267,7 @@ export class Window implements Holder {
     for (let place = this.length - 1; place >= 0; place--) {
       const entry = this.#entries.at(place)!;
       if (entry.seq <= this.#countedSeq) break;
-      const bytes = bytesOf(entry.line);
+      const bytes = utf8Length(entry.head) + entry.tailLength + 1;
       excess += entry.bytes - bytes;
       entry.bytes = bytes;
     }
@@ -274,13 +299,9 @@ function maxBytesOf(line: string): number {
   return maxUtf8Length(line) + 1;
 }
 
-/** What a line, or the head of one, says. */
-export function lostPacket(line: string): LostPacket {
-  const packet = JSON.parse(line);
-  const kind = packet.id !== undefined
-    ? "request"
-    : packet["reply-to"] !== undefined
-    ? "reply"
-    : "packet";
-  return { kind, action: packet.action, data: packet.data ?? null };
+/** What a packet says that was not delivered. */
+export function lostPacket({ head, id, replyTo }: Omit<Sent, "age">): LostPacket {
+  const { action, data = null } = JSON.parse(head + "}");
+  const kind = id !== undefined ? "request" : replyTo !== undefined ? "reply" : "packet";
+  return { kind, action, data };
 }
