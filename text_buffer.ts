@@ -7,8 +7,13 @@
 import { Buffer } from "node:buffer";
 
 const MIN_BYTES = 1_024;
-/** So much text becomes bytes without being asked for. */
-const MAX_TEXT_LENGTH = 16_384;
+/**
+ * So much text becomes bytes without being asked for: several lines, of which the first is still in the
+ * processor's cache where the same is written to many.
+ */
+const MAX_TEXT_LENGTH = 2_048;
+/** Text of that length is measured before room is made for it. */
+const LONG_TEXT_LENGTH = 32_768;
 /** A UTF-16 code unit takes three bytes at most. */
 const MAX_UNIT_BYTES = 3;
 const EMPTY = new Uint8Array(0);
@@ -72,7 +77,7 @@ export class TextBuffer {
     const text = this.#text;
     if (text === "") return;
     this.#text = "";
-    const isLong = text.length > MAX_TEXT_LENGTH;
+    const isLong = text.length > LONG_TEXT_LENGTH;
     this.#reserve(isLong ? Buffer.byteLength(text) : text.length * MAX_UNIT_BYTES);
     this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
   }
