@@ -265,7 +265,7 @@ export class Conversation {
   }
 
   /** Why nothing can be sent any more, if that is so. */
-  get ended(): ConnectionError | undefined {
+  get ended(): PnetworkError | undefined {
     if (!this.#isEnding()) return undefined;
     return closeError(this.#info ?? { code: "CLOSED", reason: "closed" });
   }
