@@ -20,13 +20,22 @@ export function heldSockets(port: number): number | undefined {
     const [, address, , state, , , , , , inode] = line.trim().split(/\s+/);
     if (`${address} `.endsWith(local) && state !== LISTEN) inodes.add(`socket:[${inode}]`);
   }
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+  return socketLinks().filter((link) => inodes.has(link)).length;
+}
+
+/** How many sockets of any kind are open in this process: sooner counted. */
+export function openSockets(): number | undefined {
+  return Deno.build.os === "linux" ? socketLinks().length : undefined;
+}
+
+function socketLinks(): string[] {
+  return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
-      if (inodes.has(Deno.readLinkSync(`/proc/self/fd/${name}`))) count++;
+      const link = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      return link.startsWith("socket:") ? [link] : [];
     } catch {
       // It was what the directory was read with.
+      return [];
     }
-  }
-  return count;
+  });
 }
