@@ -343,13 +343,6 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     caughtBy: [TLS_TRANSPORT_TEST],
   },
   {
-    name: "tls: what was read is pushed as it was lent",
-    file: "tls_transport.ts",
-    from: "this.#socket.push(chunk.slice());",
-    to: "this.#socket.push(chunk);",
-    caughtBy: [TLS_TRANSPORT_TEST],
-  },
-  {
     name: "tls: a write outlives its socket",
     file: "tls_transport.ts",
     from: "this.#failWrite(this.#failure);",
