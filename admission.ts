@@ -17,6 +17,7 @@ import { describe } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 import { acceptSecurely, type Secured } from "./secure_channel.ts";
 import type { Sweep } from "./sweep.ts";
+import { acceptTls, type Certificate } from "./tls_transport.ts";
 import { SocketTransport, type Transport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
@@ -50,6 +51,8 @@ export interface AdmissionParts {
   sweep: Sweep;
   /** The server's key, if it takes secure connections, and no others. */
   identity: Identity | undefined;
+  /** What the server shows at the moment, if it takes connections with TLS, and no others. */
+  certificate: () => Certificate | undefined;
   /** Decides who may come in. */
   authenticate?: (handshake: Handshake, held?: Connection) => Verdict | Promise<Verdict>;
   /** The connection whose session a client wants to go on with, if there is one. */
@@ -75,7 +78,6 @@ export class Admission {
   readonly #addresses = new AddressCounts();
   #waitsFor = "start()";
   #isClosed = false;
-  #listener: Deno.Listener | undefined;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
@@ -91,23 +93,20 @@ export class Admission {
     return this.#handshakes.size;
   }
 
-  /** Accepts until it is closed, or another listener takes its place. Never rejects. */
+  /** Accepts until it is closed. Never rejects. */
   async acceptAll(listener: Deno.Listener): Promise<void> {
-    this.#listener = listener;
     const { maxHandshakes } = this.#parts.limits;
     let backoffMs = MIN_BACKOFF_MS;
-    while (!this.#isOver(listener)) {
+    while (!this.#isClosed) {
       this.#waitsFor = "a handshake to end";
-      await this.#changes.until(() =>
-        this.#handshakes.size < maxHandshakes || this.#isOver(listener)
-      );
-      if (this.#isOver(listener)) return;
+      await this.#changes.until(() => this.#handshakes.size < maxHandshakes || this.#isClosed);
+      if (this.#isClosed) return;
       try {
         this.#waitsFor = "a client";
         this.#admit(await listener.accept());
         backoffMs = MIN_BACKOFF_MS;
       } catch (error) {
-        if (this.#isOver(listener)) return;
+        if (this.#isClosed) return;
         // Out of file descriptors, most likely. Whoever is connected is served on meanwhile.
         log.warn("cannot accept, trying again in {backoffMs} ms: {error}", { backoffMs, error });
         this.#waitsFor = `${backoffMs} ms to pass: the last accept failed`;
@@ -115,12 +114,6 @@ export class Admission {
         backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
       }
     }
-  }
-
-  /** Accepts from this listener no more; another one may come. */
-  pause(): void {
-    this.#listener = undefined;
-    this.#changes.notify();
   }
 
   /** Lets nobody in any more: handshakes that are under way are refused with this. */
@@ -134,10 +127,6 @@ export class Admission {
   /** Resolves when it is closed and no handshake is under way. */
   ended(): Promise<void> {
     return this.#changes.until(() => this.#isClosed && this.#handshakes.size === 0);
-  }
-
-  #isOver(listener: Deno.Listener): boolean {
-    return this.#isClosed || this.#listener !== listener;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -164,7 +153,7 @@ export class Admission {
     }
     const from = addressKey(conn.remoteAddr, exemptLoopback);
     if (this.#addresses.of(from) >= maxHandshakesPerAddress) {
-      turnAway(transport, new HandshakeError("SERVER_FULL", "too many handshakes at once"));
+      this.#turnAway(transport, new HandshakeError("SERVER_FULL", "too many handshakes at once"));
       return;
     }
     this.#shakeHands(transport, from);
@@ -196,16 +185,31 @@ export class Admission {
     handshake: AbortController,
   ): Promise<Partial<Secured> & { transport: Transport } | undefined> {
     const { identity } = this.#parts;
+    const certificate = this.#parts.certificate();
+    const { signal } = handshake;
     try {
-      await abortable(transport.handshake(), handshake.signal);
+      if (certificate) {
+        return { transport: await abortable(acceptTls(transport, certificate), signal) };
+      }
       if (!identity) return { transport };
-      return await abortable(acceptSecurely(transport, identity), handshake.signal);
+      return await abortable(acceptSecurely(transport, identity), signal);
     } catch (error) {
       handshake.abort(error);
       // Whatever has failed, it is told to nobody.
-      if (error instanceof HandshakeError) turnAway(transport, error);
+      if (error instanceof HandshakeError) this.#turnAway(transport, error);
       else transport.close();
     }
+  }
+
+  /** Tells a socket why it is not wanted, without spending more on it than one write. */
+  #turnAway(transport: SocketTransport, error: PnetworkError): void {
+    const { address } = transport;
+    log.warn("refused {address}: {message}", { address, message: error.message });
+    // Where TLS has not been agreed on nothing can be said.
+    if (this.#parts.certificate()) return transport.close();
+    transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
+      // Whether it was still there to read that is all the same.
+      .catch(() => {}).finally(() => transport.close());
   }
 
   async #welcome(
@@ -292,14 +296,4 @@ async function refuse(wire: Wire, error: unknown): Promise<void> {
   }
   if (refusal.code === "CONNECTION_LOST") wire.abort();
   else await wire.end(encodeRefusal(refusal));
-}
-
-/** Tells a socket why it is not wanted, without spending more on it than one write. */
-function turnAway(transport: SocketTransport, error: PnetworkError): void {
-  log.warn("refused {address}: {message}", { address: transport.address, message: error.message });
-  // Where TLS has not been agreed on a write would wait for that.
-  if (!transport.isReady) return transport.close();
-  transport.write(new TextEncoder().encode(encodeRefusal(error) + "\n"))
-    // Whether it was still there to read that is all the same.
-    .catch(() => {}).finally(() => transport.close());
 }

@@ -5,7 +5,14 @@
  */
 
 import type { CloseInfo } from "./contract.ts";
-import { ConnectionError, ERROR_CODES } from "./errors.ts";
+import {
+  ConnectionError,
+  CryptoError,
+  ERROR_CODES,
+  HandshakeError,
+  type PnetworkError,
+  ProtocolError,
+} from "./errors.ts";
 import { encodeControl } from "./packet.ts";
 import { sanitize } from "./sanitize.ts";
 
@@ -39,9 +46,24 @@ export function readClose(data: unknown): CloseInfo {
   };
 }
 
-/** What those are told who still wait for something. */
-export function closeError({ code, reason }: CloseInfo): ConnectionError {
-  const codes: readonly string[] = ERROR_CODES.ConnectionError;
-  if (codes.includes(code)) return new ConnectionError(code as "CLOSED", reason);
+/**
+ * What those are told who still wait for something: the code of the end, unless that could be taken for
+ * something else. `PACKET_TOO_LARGE`, say, is what a sender is told whose own packet was not sent.
+ */
+export function closeError({ code, reason }: CloseInfo): PnetworkError {
+  if (isOf("ConnectionError", code)) return new ConnectionError(code, reason);
+  // All that a client may meet when it comes back.
+  if (isOf("HandshakeError", code)) return new HandshakeError(code, reason);
+  if (code === "UNTRUSTED_PEER") return new CryptoError(code, reason);
+  if (code === "VERSION_UNSUPPORTED" || code === "PROTOCOL_ERROR") {
+    return new ProtocolError(code, reason);
+  }
   return new ConnectionError("CONNECTION_LOST", `the connection ended: ${code}: ${reason}`);
+}
+
+function isOf<Class extends keyof typeof ERROR_CODES>(
+  name: Class,
+  code: string,
+): code is typeof ERROR_CODES[Class][number] {
+  return (ERROR_CODES[name] as readonly string[]).includes(code);
 }

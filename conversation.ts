@@ -246,7 +246,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   }
 
   /** Why nothing can be sent any more, if that is so. */
-  get ended(): ConnectionError | undefined {
+  get ended(): PnetworkError | undefined {
     if (!this.#isEnding()) return undefined;
     return closeError(this.#info ?? { code: "CLOSED", reason: "closed" });
   }

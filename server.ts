@@ -64,6 +64,7 @@ import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Group, ServerOptions, StartOptions } from "./server_options.ts";
 import { Sweep } from "./sweep.ts";
+import { type Certificate, tryCertificate } from "./tls_transport.ts";
 import { endpointText, listen, type TlsServerOptions } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "server"]);
@@ -98,7 +99,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #options: ServerOptions<C>;
   readonly #actions = new ActionTable();
   readonly #keys: KeyHolder;
-  #tls: TlsServerOptions | undefined;
+  readonly #tls: TlsServerOptions | undefined;
+  #certificate: Certificate | undefined;
   readonly #groups: Groups<Connection<C>>;
   readonly #sweep = new Sweep();
   readonly #changes = new Changes();
@@ -110,7 +112,6 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   #state: "idle" | "listening" | "closing" | "closed" = "idle";
   #listener: Deno.Listener | undefined;
-  #isListening = false;
   #accepting: Promise<void> = Promise.resolve();
   /** Certificates are replaced one after the other. */
   #replacing: Promise<void> = Promise.resolve();
@@ -144,6 +145,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       limits: this.#limits,
       sweep: this.#sweep,
       identity: checkIdentity("secure", options.secure),
+      certificate: () => this.#certificate,
       authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
       find: ({ resume }, fingerprint) => this.#findResumable(resume, fingerprint),
       register: (newcomer) => this.#admit(newcomer),
@@ -311,7 +313,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       this.#state = "idle";
       throw signal.reason;
     }
-    this.#listenOn(listener);
+    this.#listener = listener;
+    this.#accepting = this.#admission.acceptAll(listener);
     log.info("listening on {address}", { address: this.address });
     if (this.#isOpenToOthers(listener.addr)) {
       log.warn("{address} is not only of this machine, and nothing is encrypted there", {
@@ -321,23 +324,19 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   }
 
   /**
-   * Shows another certificate from now on. Connections that there are go on as they are; for an instant
-   * new ones are refused, and come again.
+   * Shows another certificate from now on. Connections that there are go on as they are.
    *
    * @throws {TypeError} If the server does not listen with TLS, or an option has the wrong type.
-   * @throws What the platform throws, if this is no certificate, or not of this key: then nothing has changed.
-   * @throws {ConnectionError} `LISTEN_FAILED`, if the port was taken in that instant: then nobody can come in
-   * until this has succeeded. `CLOSED` (by `close()`).
+   * @throws {ConnectionError} `LISTEN_FAILED`, if this is no certificate, or not of this key: then the one
+   * before is shown on. `CLOSED` (by `close()`).
    */
   async replaceCertificate(tls: TlsServerOptions): Promise<void> {
     checkOptions(tls);
     const next = checkTls("server", { tls })!;
-    if (!this.#tls || !this.#listener || this.#state !== "listening") {
+    if (!this.#certificate || this.#state !== "listening") {
       throw new TypeError("Only a server that listens with TLS has a certificate to replace");
     }
-    // If anything is wrong with it, this is where it shows.
-    (await listen({ host: this.host, port: 0 }, next)).close();
-    const replacing = this.#replacing.then(() => this.#listenAgain(next));
+    const replacing = this.#replacing.then(() => this.#replaceCertificate(next));
     // Whoever asked for it is told.
     this.#replacing = replacing.catch(() => {});
     await replacing;
@@ -402,7 +401,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       checkCloseOptions(options);
     if (this.#isClosing()) return await this.closed;
     this.#state = "closing";
-    this.#stopListening();
+    this.#listener?.close();
     this.#admission.close(new ConnectionError("GOING_AWAY", reason));
     const spreadMs = Math.min(MAX_SPREAD_MS, this.clients.size * SPREAD_MS_PER_CLIENT);
     const goodbyes = [...this.clients.values()].map((connection) => {
@@ -437,42 +436,24 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return `Server { address: "${address}", state: "${state}", clients: ${clients.size} }`;
   }
 
+  async #replaceCertificate(tls: TlsServerOptions): Promise<void> {
+    const certificate = await tryCertificate(tls).catch((cause) => {
+      throw new ConnectionError("LISTEN_FAILED", `nothing has changed: ${cause.message}`, {
+        cause,
+      });
+    });
+    if (this.#isClosing()) throw new ConnectionError("CLOSED", "the server was closed");
+    this.#certificate = certificate;
+  }
+
   async #listen(): Promise<Deno.Listener> {
     try {
-      return await listen(this.#endpoint, this.#tls);
+      if (this.#tls) this.#certificate = await tryCertificate(this.#tls);
+      return await listen(this.#endpoint);
     } catch (cause) {
       if (!this.#isClosing()) this.#state = "idle";
       throw listenError(this.#endpoint, cause);
     }
-  }
-
-  /** On the same port, with another certificate. */
-  async #listenAgain(tls: TlsServerOptions): Promise<void> {
-    const endpoint = { host: this.host, port: this.port };
-    this.#admission.pause();
-    this.#stopListening();
-    // The port is free when the last accept has let go of it.
-    await this.#accepting;
-    if (this.#isClosing()) throw new ConnectionError("CLOSED", "the server was closed");
-    const listener = await listen(endpoint, tls).catch((cause) => {
-      throw listenError(endpoint, cause);
-    });
-    this.#tls = tls;
-    // It may have been closed in that very turn.
-    if (this.#isClosing()) listener.close();
-    else this.#listenOn(listener);
-  }
-
-  #listenOn(listener: Deno.Listener): void {
-    this.#listener = listener;
-    this.#isListening = true;
-    this.#accepting = this.#admission.acceptAll(listener);
-  }
-
-  #stopListening(): void {
-    if (!this.#isListening) return;
-    this.#isListening = false;
-    this.#listener!.close();
   }
 
   /** Whether others than this machine can come in, and read what is said. */

@@ -75,12 +75,10 @@ export class SocketTransport implements Transport {
   // Idle connections must be cheap and busy ones fast: the buffer follows what is read.
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(MIN_READ_BYTES);
   #smallReads = 0;
-  #isReady: boolean;
   #closed = false;
 
   constructor(conn: Deno.Conn) {
     this.#conn = conn;
-    this.#isReady = !("handshake" in conn);
     this.address = addressText(conn.remoteAddr, conn.localAddr);
     if ("setNoDelay" in conn) {
       const tcp = conn as Deno.TcpConn;
@@ -88,18 +86,6 @@ export class SocketTransport implements Transport {
       tcp.setNoDelay(true);
       tcp.setKeepAlive(true);
     }
-  }
-
-  /** Whether something can be said: with TLS, when it has been agreed on. */
-  get isReady(): boolean {
-    return this.#isReady;
-  }
-
-  /** Resolves when TLS has been agreed on, if this is such a socket. */
-  async handshake(): Promise<void> {
-    if (this.#isReady) return;
-    await (this.#conn as Deno.TlsConn).handshake();
-    this.#isReady = true;
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -246,14 +232,10 @@ export async function startTls(
  *
  * @throws What the platform throws.
  */
-export async function listen(
-  endpoint: ResolvedEndpoint,
-  tls?: TlsServerOptions,
-): Promise<Deno.Listener> {
+export async function listen(endpoint: ResolvedEndpoint): Promise<Deno.Listener> {
   requireDeno();
   if (!("path" in endpoint)) {
-    const { host: hostname, port } = endpoint;
-    return tls ? Deno.listenTls({ hostname, port, ...tls }) : Deno.listen({ hostname, port });
+    return Deno.listen({ hostname: endpoint.host, port: endpoint.port });
   }
   const { path } = endpoint;
   try {

@@ -14,6 +14,9 @@ const BAD_INPUT_TEST = "tests/integration/secure_bad_input_test.ts";
 const TAMPERING_TEST = "tests/integration/secure_tampering_test.ts";
 const SECURE_WIRE_TEST = "tests/integration/secure_wire_test.ts";
 const TLS_TEST = "tests/integration/tls_test.ts";
+const TLS_STRANGERS_TEST = "tests/integration/tls_strangers_test.ts";
+const TLS_TRANSPORT_TEST = "tests/unit/tls_transport_test.ts";
+const FINAL_END_TEST = "tests/integration/final_end_test.ts";
 const NOISE_TEST = "tests/unit/noise_test.ts";
 
 /** All of them. */
@@ -200,8 +203,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   {
     name: "secure: authenticate does not see the key",
     file: "admission.ts",
-    from: "this.#authenticate(hello, { address, fingerprint, signal });",
-    to: "this.#authenticate(hello, { address, fingerprint: undefined, signal });",
+    from: "this.#letIn(hello, { address: wire.address, fingerprint, signal });",
+    to: "this.#letIn(hello, { address: wire.address, fingerprint: undefined, signal });",
     caughtBy: [SECURE_WIRE_TEST],
   },
   {
@@ -221,15 +224,15 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   {
     name: "secure: the deadline does not cover the channel on a server",
     file: "admission.ts",
-    from: "return await abortable(acceptSecurely(transport, identity), handshake.signal);",
+    from: "return await abortable(acceptSecurely(transport, identity), signal);",
     to: "return await acceptSecurely(transport, identity);",
     caughtBy: [SECURE_WIRE_TEST],
   },
   {
     name: "secure: the deadline does not cover the channel on a client",
     file: "dial.ts",
-    from: "return (await abortable(securing, signal)).transport;",
-    to: "return (await securing).transport;",
+    from: "return await abortable(securing, signal);",
+    to: "return await securing;",
     caughtBy: [SECURE_WIRE_TEST],
   },
   {
@@ -242,8 +245,8 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   {
     name: "tls: the deadline does not cover TLS on a server",
     file: "admission.ts",
-    from: "await abortable(transport.handshake(), handshake.signal);",
-    to: "await transport.handshake();",
+    from: "await abortable(acceptTls(transport, certificate), signal)",
+    to: "await acceptTls(transport, certificate)",
     caughtBy: [TLS_TEST],
   },
   {
@@ -297,17 +300,60 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
     caughtBy: [TLS_TEST],
   },
   {
-    name: "tls: a certificate is not tried before the old one is let go of",
-    file: "server.ts",
-    from: "(await listen({ host: this.host, port: 0 }, next)).close();",
-    to: "",
+    name: "tls: a certificate is not tried before it is shown",
+    file: "tls_transport.ts",
+    from: `client.once("secureConnect", resolve);`,
+    to: "resolve(undefined);",
     caughtBy: [TLS_TEST],
   },
   {
-    name: "tls: certificates are replaced at the same time",
-    file: "server.ts",
-    from: "this.#replacing.then(() => this.#listenAgain(next))",
-    to: "this.#listenAgain(next)",
-    caughtBy: [TLS_TEST],
+    name: "tls: a stranger who is given up keeps the socket",
+    file: "admission.ts",
+    from: "if (this.#parts.certificate()) return transport.close();",
+    to: "if (this.#parts.certificate()) return;",
+    caughtBy: [TLS_STRANGERS_TEST],
+  },
+  {
+    name: "tls: a cut is taken for an end",
+    file: "tls_transport.ts",
+    from: `if (!chunk) throw new Error("the socket has ended in the middle of TLS");`,
+    to: "if (!chunk) return this.#socket.push(null);",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: an end is taken for a cut",
+    file: "tls_transport.ts",
+    from: "await nextTurn();\n      this.#fail(error);",
+    to: "this.#fail(error);",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: what comes before the platform has begun is pushed at once",
+    file: "tls_transport.ts",
+    from: "await nextTurn();\n    while",
+    to: "while",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: it reads on without being asked",
+    file: "tls_transport.ts",
+    from: "this.#socket.push(chunk.slice());",
+    to:
+      "this.#socket.push(chunk.slice());\n      queueMicrotask(() => this.#isReading || this.#readOnce());",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: a write outlives its socket",
+    file: "tls_transport.ts",
+    from: "this.#failWrite(this.#failure);",
+    to: "",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: a client that stops for good tells those who wait something else",
+    file: "close_info.ts",
+    from: `if (code === "UNTRUSTED_PEER") return new CryptoError(code, reason);`,
+    to: "",
+    caughtBy: [FINAL_END_TEST],
   },
 ];
