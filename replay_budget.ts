@@ -31,7 +31,7 @@ export class ReplayBudget {
 
   /** A holder has so many bytes more. */
   add(holder: Holder, bytes: number): void {
-    this.#holders.add(holder);
+    if (holder.length === 1) this.#holders.add(holder);
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) {
       const largest = this.#largest();

@@ -88,8 +88,12 @@ export class SocketTransport implements Transport {
     }
   }
 
-  async read(): Promise<Uint8Array | null> {
-    const count = await this.#conn.read(this.#buffer);
+  read(): Promise<Uint8Array | null> {
+    // Most connections wait here: an async function would keep a good deal more for each of them.
+    return this.#conn.read(this.#buffer).then(this.#took);
+  }
+
+  readonly #took = (count: number | null): Uint8Array | null => {
     if (count === null) return null;
     const chunk = this.#buffer.subarray(0, count);
     if (count === this.#buffer.length && count < MAX_READ_BYTES) {
@@ -102,7 +106,7 @@ export class SocketTransport implements Transport {
       this.#smallReads = 0;
     }
     return chunk;
-  }
+  };
 
   write(bytes: Uint8Array): Promise<number> {
     return this.#conn.write(bytes);

@@ -317,9 +317,13 @@ export class Wire implements Sweepable {
         this.#waiting = this.#spare;
         this.#spare = full;
         this.#linesOffered = this.#linesQueued;
-        await this.#writeBytes(full.bytes);
+        const { bytes } = full;
+        for (this.#unwritten = bytes.length; this.#unwritten > 0;) {
+          const rest = bytes.subarray(bytes.length - this.#unwritten);
+          this.#wrote(await this.#transport.write(rest));
+          if (this.#isClosed()) return;
+        }
         full.clear();
-        if (this.#isClosed()) return;
         this.#changes.notify();
       }
     } catch (cause) {
@@ -332,14 +336,10 @@ export class Wire implements Sweepable {
     }
   }
 
-  async #writeBytes(bytes: Uint8Array): Promise<void> {
-    this.#unwritten = bytes.length;
-    while (this.#unwritten > 0 && !this.#isClosed()) {
-      const count = await this.#transport.write(bytes.subarray(bytes.length - this.#unwritten));
-      this.#unwritten -= count;
-      this.#bytesWritten += count;
-      this.#stall.progress += count;
-    }
+  #wrote(bytes: number): void {
+    this.#unwritten -= bytes;
+    this.#bytesWritten += bytes;
+    this.#stall.progress += bytes;
   }
 
   /** Ends this side's bytes and waits for the end of the other's. */
