@@ -216,6 +216,20 @@ Deno.test("a deadline a little earlier than the tick does not make it later", ()
   assertEquals(time.timers, 1);
 });
 
+Deno.test("a deadline is met within ten milliseconds, also where a tick comes just before it", () => {
+  using time = new FakeTime();
+  time.now = 1_002;
+  const sweep = new Sweep();
+  const late: number[] = [];
+  for (const ms of [0, 9, 11, 13, 19, 20, 25]) {
+    const deadline = sweep.now() + ms;
+    sweep.after(ms, () => late.push(sweep.now() - deadline));
+  }
+  time.advance(100);
+  assertEquals(late.length, 7);
+  assert(late.every((ms) => ms >= 0 && ms <= 10), `late by ${late}`);
+});
+
 Deno.test("deadlines of what is not watched are of no interest", () => {
   using time = new FakeTime();
   const sweep = new Sweep();
