@@ -18,6 +18,8 @@ class Line {
   linesQueued = 0;
   /** Up to where the other side has read. */
   linesRead = 0;
+  /** The numbers of its lines, of those that have one. */
+  readonly seqs: unknown[] = [];
   /** Whether what is written still arrives. */
   isCut = false;
   readonly inFlight: { line: string; end: number }[] = [];
@@ -28,7 +30,9 @@ class Line {
   }
 
   write(line: string): void {
-    this.#onWrite(parseLine(line));
+    const fields = parseLine(line);
+    this.#onWrite(fields);
+    this.seqs.push(fields.seq);
     this.linesQueued++;
     if (!this.isCut) this.inFlight.push({ line, end: this.linesQueued });
   }
@@ -62,6 +66,8 @@ class Side {
   readonly received: Received[] = [];
   /** The highest number that was pushed out of its window unacknowledged. */
   evicted = 0;
+  /** The highest number that was offered to a wire, as far as that is known since the wire dropped. */
+  offered = 0;
   /** What the other side was told last. */
   told = 0;
   #lastData = 0;
@@ -158,8 +164,12 @@ class Side {
   /** Its wire has dropped, and may have brought this share of what was not read. */
   detach(share: number): void {
     if (!this.line) return;
-    const { linesQueued, linesRead } = this.line;
-    this.outbox.detach(linesRead + Math.floor(share * (linesQueued - linesRead)));
+    const { linesQueued, linesRead, seqs } = this.line;
+    const offered = linesRead + Math.floor(share * (linesQueued - linesRead));
+    this.outbox.detach(offered);
+    for (const seq of seqs.slice(0, offered)) {
+      this.offered = Math.max(this.offered, seq as number | undefined ?? 0);
+    }
     this.line = undefined;
   }
 
@@ -240,6 +250,7 @@ class Side {
     const all = this.sent.map(({ data }) => data);
     assertEquals([...dataOf(unknown), ...dataOf(unsent)], all.slice(acknowledged + forgotten));
     assertEquals(acknowledged + forgotten + unknown.length + unsent.length, all.length);
+    assertEquals(unknown.length, Math.max(0, this.offered - acknowledged - forgotten));
     const seen = new Set(peer.received.map(({ data }) => data));
     assert(dataOf(unsent).every((data) => !seen.has(data)), "what is unsent was seen");
     assertEquals(forgotten, Math.max(0, this.evicted - acknowledged));

@@ -75,6 +75,13 @@ Deno.test("any place can be looked at, counted from the first, and there is noth
   }
 });
 
+Deno.test("behind the last place of a ring that is full there is not the first one again", () => {
+  for (let length = 1; length <= 64; length++) {
+    const queue = queueOf(...Array(length).keys());
+    assertEquals([queue.at(length), queue.at(2 * length)], [undefined, undefined], `${length}`);
+  }
+});
+
 Deno.test("a queue that is as long as before for ever stays in order", () => {
   for (const length of [1, 2, 15, 16, 17, 31, 32, 33]) {
     const queue = queueOf(...Array(length).keys());

@@ -216,6 +216,20 @@ Deno.test("a deadline a little earlier than the tick does not make it later", ()
   assertEquals(time.timers, 1);
 });
 
+Deno.test("a deadline is met within ten milliseconds, also where a tick comes just before it", () => {
+  using time = new FakeTime();
+  time.now = 1_002;
+  const sweep = new Sweep();
+  const late: number[] = [];
+  for (const ms of [0, 9, 11, 13, 19, 20, 25]) {
+    const deadline = sweep.now() + ms;
+    sweep.after(ms, () => late.push(sweep.now() - deadline));
+  }
+  time.advance(100);
+  assertEquals(late.length, 7);
+  assert(late.every((ms) => ms >= 0 && ms <= 10), `late by ${late}`);
+});
+
 Deno.test("deadlines of what is not watched are of no interest", () => {
   using time = new FakeTime();
   const sweep = new Sweep();
@@ -330,6 +344,20 @@ Deno.test("an entry that is taken out and put back while it is swept is swept on
   assertEquals(time.timers, 0);
 });
 
+Deno.test("an entry that is put back while others are swept waits for the next tick, due or not", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const start = sweep.now();
+  const second = new Entry(start + 100);
+  sweep.after(100, () => {
+    sweep.delete(second);
+    sweep.add(second);
+  });
+  sweep.add(second);
+  time.advance(1_000);
+  assertEquals(second.swept.map((now) => now - start), [110]);
+});
+
 Deno.test("what one entry puts off while it is swept is not swept with it", () => {
   using time = new FakeTime();
   const sweep = new Sweep();
@@ -379,6 +407,23 @@ Deno.test("what is watched no more is not swept, and the last one takes the time
   time.advance(1_000);
   sweep.delete(entries[1]);
   assertEquals(entries.map(({ swept }) => swept.length), [0, 0]);
+});
+
+Deno.test("what has come nearer and is watched no more leaves no timer at either time", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  const entry = new Entry(sweep.now() + 900);
+  sweep.add(entry);
+  sweep.by(entry, sweep.now() + 400);
+  sweep.delete(entry);
+  assertEquals([time.timers, sweep.nextTick], [0, Infinity]);
+  // Nor when it was swept at the nearer one.
+  entry.deadline = sweep.now() + 900;
+  sweep.add(entry);
+  entry.deadline = sweep.now() + 400;
+  sweep.by(entry, entry.deadline);
+  time.advance(400);
+  assertEquals([entry.swept.length, time.timers], [1, 0]);
 });
 
 Deno.test("what one entry takes out while it is swept is not swept with it", () => {
