@@ -66,8 +66,9 @@ export class Sweep {
     // One that is put off is found when its slot is looked at: most are, again and again.
     const before = this.#tickOf.get(entry);
     if (before === undefined || deadline >= before * TICK_MS) return;
-    if (this.#slots.size === 0) this.#lastTick = Math.floor(this.now() / TICK_MS);
-    const tick = Math.max(Math.ceil(deadline / TICK_MS), this.#lastTick + 1);
+    const lastTick = Math.floor(this.now() / TICK_MS);
+    if (this.#slots.size === 0) this.#lastTick = lastTick;
+    const tick = Math.max(Math.ceil(deadline / TICK_MS), lastTick + 1);
     if (tick >= before) return;
     this.#leaveSlot(entry);
     this.#tickOf.set(entry, tick);
@@ -115,7 +116,7 @@ export class Sweep {
 
   #lookBy(deadline: number): void {
     // Only at an earlier time: short deadlines that keep coming must not put the tick off.
-    if (Math.max(deadline, this.now() + TICK_MS) < this.#timerAt) this.#schedule(deadline);
+    if (deadline < this.#timerAt) this.#schedule(deadline);
   }
 
   #schedule(deadline: number): void {
@@ -124,7 +125,7 @@ export class Sweep {
     this.#timerAt = Infinity;
     if (deadline === Infinity) return;
     const now = this.now();
-    const wait = Math.min(Math.max(deadline - now, TICK_MS), MAX_WAIT_MS);
+    const wait = Math.min(Math.max(deadline - now, 0), MAX_WAIT_MS);
     this.#timerAt = now + wait;
     this.#timer = setTimeout(() => this.#look(), wait);
   }
