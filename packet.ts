@@ -19,6 +19,7 @@ import {
   RequestError,
   type RequestErrorCode,
 } from "./errors.ts";
+import { isDeeperThan } from "./nesting.ts";
 import { sanitize } from "./sanitize.ts";
 
 /**
@@ -431,35 +432,4 @@ function refused(message: string): ProtocolError {
 
 function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
-}
-
-const QUOTE = 0x22, BACKSLASH = 0x5c;
-const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
-
-/** Whether brackets nest deeper than `max`, before anything is parsed. */
-function isDeeperThan(text: string, max: number): boolean {
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    if (unit === QUOTE) {
-      at = endOfString(text, at);
-    } else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) {
-      if (!(++depth <= max)) return true;
-    } else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) {
-      depth--;
-    }
-  }
-  return false;
-}
-
-/** The index of the quote that ends the string that begins at `start`. */
-function endOfString(text: string, start: number): number {
-  let quote = start;
-  for (;;) {
-    quote = text.indexOf('"', quote + 1);
-    if (quote === -1) return text.length;
-    let backslashes = 0;
-    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++;
-    if (backslashes % 2 === 0) return quote;
-  }
 }
