@@ -48,7 +48,7 @@ export class Questions implements Sweepable {
     checkSignal(signal);
     if (signal?.aborted) return rejected(signal.reason);
     const answer = harmlessly<Answer>();
-    const deadline = wait === false ? Infinity : this.#sweep.now() + wait;
+    const deadline = wait === false ? Infinity : this.#sweep.recent + wait;
     let id: number;
     try {
       id = outstanding.open(deadline, answer);

@@ -36,11 +36,23 @@ export class Sweep {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   #lateness = 0;
+  #wall = 0;
+  #recent = 0;
 
   /** Milliseconds on the clock that all deadlines are measured on. */
   now(): number {
     // A tick that is overdue has yet to take its lateness off. Until then the clock waits for it.
     return Math.min(performance.now() - this.#lateness, this.#timerAt);
+  }
+
+  /** The same, to the millisecond, for those who ask with every packet: the other clock costs half as much. */
+  get recent(): number {
+    const wall = Date.now();
+    if (wall !== this.#wall) {
+      this.#wall = wall;
+      this.#recent = this.now();
+    }
+    return this.#recent;
   }
 
   /** When it looks next, on its clock; `Infinity` when nothing is due. */

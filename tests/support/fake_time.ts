@@ -1,5 +1,5 @@
 /**
- * Takes the place of `setTimeout`, `clearTimeout` and `performance.now` until it is disposed of, so
+ * Takes the place of `setTimeout`, `clearTimeout`, `performance.now` and `Date.now` until it is disposed of, so
  * that a test passes the time in.
  */
 export class FakeTime implements Disposable {
@@ -8,6 +8,7 @@ export class FakeTime implements Disposable {
   readonly #timers = new Map<number, { at: number; callback: () => void }>();
   readonly #setTimeout = globalThis.setTimeout;
   readonly #clearTimeout = globalThis.clearTimeout;
+  readonly #dateNow = Date.now;
   #lastId = 0;
 
   constructor() {
@@ -18,6 +19,7 @@ export class FakeTime implements Disposable {
     globalThis.setTimeout = set as unknown as typeof setTimeout;
     globalThis.clearTimeout = (id) => void this.#timers.delete(Number(id));
     performance.now = () => this.now;
+    Date.now = () => this.now;
   }
 
   /** How many timers are set. */
@@ -56,6 +58,7 @@ export class FakeTime implements Disposable {
   [Symbol.dispose](): void {
     globalThis.setTimeout = this.#setTimeout;
     globalThis.clearTimeout = this.#clearTimeout;
+    Date.now = this.#dateNow;
     // The real one is inherited.
     delete (performance as { now?: unknown }).now;
   }
