@@ -9,7 +9,7 @@ import type { Delivery } from "./session.ts";
 import type { Sweep, Sweepable } from "./sweep.ts";
 
 /** The longest that an acknowledgement waits for traffic to ride on. */
-const ACK_DELAY_MS = 200;
+const ACK_DELAY_MS = 1_000;
 /** So many signs of life are asked for before silence means death. */
 const HEARTBEATS_PER_DEATH = 3;
 
