@@ -131,13 +131,6 @@ Deno.test("whoever has held much, and holds one thing alone, is asked as long as
   assertEquals([a.asked, b.asked, budget.bytes], [1, 1, 72]);
 });
 
-Deno.test("whoever holds nothing but what takes no room is no reason to look no further", () => {
-  const { budget, all: [empty, full] } = holders(100, 2);
-  empty.add(0);
-  full.add(101);
-  assertEquals([empty.asked, full.asked, budget.bytes], [0, 1, 50]);
-});
-
 Deno.test("while the bounds alone keep within it nobody is counted", () => {
   const budget = new ReplayBudget(100);
   const all = [60, 40].map((bound) => new Bounded(budget, 10, bound));
