@@ -111,7 +111,7 @@ export class Outbox {
     this.admit({ isForced: [...this.#waiting].some(({ id }) => id !== undefined) });
   }
 
-  /** The wire has ended. @param offered How many of its bytes may reach the other side. */
+  /** The wire has ended. @param offered How many of its lines may reach the other side. */
   detach(offered: number): void {
     this.#session.delivery?.window.detach(offered);
     this.#volatile?.clear();

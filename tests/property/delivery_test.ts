@@ -1,14 +1,15 @@
 // Two sides of a session, joined by wires that are cut anywhere, against a model that sees everything.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import fc from "fast-check";
 import { ConnectionError } from "../../errors.ts";
 import { Outbox } from "../../outbox.ts";
 import { encodeHead, parseLine, type RawFields, utf8Length } from "../../packet.ts";
 import { ReplayBudget } from "../../replay_budget.ts";
 import { beginDelivery, Session } from "../../session.ts";
-import type { WindowLimits } from "../../window.ts";
+import type { Entry, LostPacket, WindowLimits } from "../../window.ts";
 import type { Wire } from "../../wire.ts";
+import { Clock } from "../support/clock.ts";
 
 /** One direction of a wire: what one side writes, and how much of it the other has read. */
 class Line {
@@ -23,15 +24,15 @@ class Line {
   /** Whether what is written still arrives. */
   isCut = false;
   readonly inFlight: { line: string; end: number }[] = [];
-  readonly #onWrite: (fields: RawFields) => void;
+  readonly #onWrite: (fields: RawFields, line: string) => void;
 
-  constructor(onWrite: (fields: RawFields) => void) {
+  constructor(onWrite: (fields: RawFields, line: string) => void) {
     this.#onWrite = onWrite;
   }
 
   write(line: string): void {
     const fields = parseLine(line);
-    this.#onWrite(fields);
+    this.#onWrite(fields, line);
     this.seqs.push(fields.seq);
     this.linesQueued++;
     if (!this.isCut) this.inFlight.push({ line, end: this.linesQueued });
@@ -41,6 +42,7 @@ class Line {
 /** What was sent, as the model remembers it. */
 interface Sent {
   data: number;
+  kind: LostPacket["kind"];
   signal: AbortController;
   isWaiting: boolean;
 }
@@ -70,6 +72,8 @@ class Side {
   offered = 0;
   /** What the other side was told last. */
   told = 0;
+  /** What it wrote under each number the first time, except how far it had come. */
+  readonly #written = new Map<unknown, RawFields>();
   #lastData = 0;
   #lastId = 0;
 
@@ -99,13 +103,14 @@ class Side {
 
   /** What its window holds, in bytes on the wire. */
   get heldBytes(): number {
-    return [...this.window].reduce((sum, { line }) => sum + utf8Length(line) + 1, 0);
+    return [...this.window].reduce((sum, entry) => sum + bytesOf(entry), 0);
   }
 
   send(how: How, text: string): void {
     const data = ++this.#lastData;
     const head = encodeHead({ action: "a", data: [data, text] });
-    const sent: Sent = { data, signal: new AbortController(), isWaiting: false };
+    const kind = how === "direct" || how === "broadcast" ? "packet" : how;
+    const sent: Sent = { data, kind, signal: new AbortController(), isWaiting: false };
     this.sent.push(sent);
     if (how === "direct") {
       const entered = this.outbox.send(head, sent.signal.signal);
@@ -186,8 +191,12 @@ class Side {
   attach(ack: number): void {
     const last = this.window.nextSeq - 1;
     const written: unknown[] = [];
-    this.line = new Line(({ seq, ack = 0 }) => {
-      if (seq !== undefined) written.push(seq);
+    this.line = new Line((fields, line) => {
+      const { seq, ack = 0 } = fields;
+      if (seq !== undefined) {
+        written.push(seq);
+        this.#noteWritten(fields, line);
+      }
       // Also what goes out again says nothing but what was true.
       assert(ack as number <= this.handedOver, `${ack} acknowledged of ${this.handedOver}`);
       this.told = Math.max(this.told, ack as number);
@@ -197,6 +206,18 @@ class Side {
     assertEquals(written.slice(0, last - ack), range(ack + 1, last));
     assertEquals(written, range(ack + 1, this.window.nextSeq - 1));
     this.noteEvicted();
+  }
+
+  /** What it writes again is what it was, also by the measure of its window. */
+  #noteWritten(fields: RawFields, line: string): void {
+    const { seq, ack: _, ...lasting } = fields;
+    const before = this.#written.get(seq);
+    if (before) assertEquals(lasting, before);
+    else this.#written.set(seq, lasting);
+    // It may have been pushed out by itself.
+    const entry = [...this.window].find((entry) => entry.seq === seq);
+    if (entry && !before) assertEquals(bytesOf(entry), utf8Length(line) + 1);
+    else if (entry) assert(bytesOf(entry) > utf8Length(line));
   }
 
   /** Whether its window lacks something that comes after this number. */
@@ -246,13 +267,15 @@ class Side {
     const { unknown, unsent, forgotten } = this.outbox.end(
       new ConnectionError("SESSION_LOST", "over"),
     );
-    const dataOf = (lost: { data: unknown }[]) => lost.map(({ data }) => (data as [number])[0]);
-    const all = this.sent.map(({ data }) => data);
-    assertEquals([...dataOf(unknown), ...dataOf(unsent)], all.slice(acknowledged + forgotten));
+    const all = this.sent.map(({ data, kind }) => [data, kind]);
+    assertEquals(
+      [...unknown, ...unsent].map(({ data, kind }) => [(data as [number])[0], kind]),
+      all.slice(acknowledged + forgotten),
+    );
     assertEquals(acknowledged + forgotten + unknown.length + unsent.length, all.length);
     assertEquals(unknown.length, Math.max(0, this.offered - acknowledged - forgotten));
     const seen = new Set(peer.received.map(({ data }) => data));
-    assert(dataOf(unsent).every((data) => !seen.has(data)), "what is unsent was seen");
+    for (const { data } of unsent) assertFalse(seen.has((data as [number])[0]), "it was seen");
     assertEquals(forgotten, Math.max(0, this.evicted - acknowledged));
     return { unknown: unknown.length, unsent: unsent.length, forgotten };
   }
@@ -281,6 +304,11 @@ class Side {
   #acknowledge(): void {
     if (this.line) this.outbox.sendControl("@ack", undefined, this.arrivals.takeAck());
   }
+}
+
+/** What an entry is on the wire, by what is known of its parts. */
+function bytesOf({ head, tailLength }: Entry): number {
+  return utf8Length(head) + tailLength + 1;
 }
 
 function range(from: number, to: number): number[] {
@@ -532,8 +560,12 @@ function play(evicts: boolean, runs: number, finish: (scene: Scene) => void): Ta
   const budget = fc.constantFrom(500, 3_000, 1_000_000);
   fc.assert(
     fc.property(fc.tuple(limits, limits), budget, steps, (limits, budget, steps) => {
+      using clock = new Clock();
       const scene = new Scene({ limits, evicts, budget }, tally);
-      for (const step of steps) scene.play(step);
+      for (const step of steps) {
+        clock.now++;
+        scene.play(step);
+      }
       finish(scene);
     }),
     { numRuns: runs },

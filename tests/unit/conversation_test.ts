@@ -101,18 +101,21 @@ class Scene implements AsyncDisposable {
     });
     const note = (what: string) => ({ code }: CloseInfo) =>
       void this.events.push(`${what} ${code}`);
-    this.conversation = new Conversation({
-      id: "id",
-      token: TOKEN,
-      wire: this.#wire(this.end),
-      peerLimits: PEER_LIMITS,
-      hasSession: true,
-      sweep: this.#sweep,
-      limits: this.#limits,
-      actions,
-      onDetach: note("detached"),
-      onEnd: note("ended"),
-    }, {} as Peer);
+    this.conversation = new Conversation(
+      {
+        id: "id",
+        token: TOKEN,
+        wire: this.#wire(this.end),
+        peerLimits: PEER_LIMITS,
+        hasSession: true,
+        sweep: this.#sweep,
+        limits: this.#limits,
+        actions,
+        onDetach: note("detached"),
+      },
+      {} as Peer,
+      note("ended"),
+    );
     this.conversation.inbox.startDispatch();
   }
 

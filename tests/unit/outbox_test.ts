@@ -6,6 +6,7 @@ import {
   ProtocolError,
   RequestError,
 } from "../../errors.ts";
+import type { Arrivals } from "../../arrivals.ts";
 import { Outbox } from "../../outbox.ts";
 import { decodePacket, encodeErrorHead, encodeHead, parseLine, utf8Length } from "../../packet.ts";
 import { beginDelivery, Session } from "../../session.ts";
@@ -13,6 +14,7 @@ import { encodeTail } from "../../stamp.ts";
 import type { WindowLimits } from "../../window.ts";
 import type { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
 const ROOMY: WindowLimits = { replayPackets: 1_000, replayBytes: 1_000_000 };
@@ -221,11 +223,11 @@ Deno.test("the protocol's own packets go out unstamped and unnumbered", () => {
 
 Deno.test("between two wires the protocol's own packets go nowhere, nor out later", () => {
   const { outbox, window } = makeSession({ maxBufferedBytes: 100 });
-  const { line } = window.add(headOf(1_000) + "}");
+  window.add({ head: headOf(1_000), age: 0 }, headOf(1_000) + "}");
   outbox.detach(0);
   assertEquals(outbox.sendControl("@ping", 3), undefined);
   assertEquals(outbox.packetsSent, 0);
-  assertEquals(attach(outbox).lines, [line]);
+  assertEquals(attach(outbox).takeSeqs(), [1]);
 });
 
 Deno.test("a packet that the peer would refuse is not sent, and uses up no number", async () => {
@@ -354,7 +356,11 @@ Deno.test("within a session packets, requests, replies and broadcasts are number
   const { wire, outbox, window } = makeSession();
   for (const name of [...NUMBERED, ...NUMBERED]) await WAYS[name](outbox, head(name));
   assertEquals(wire.lines.map((line) => parseLine(line).seq), [1, 2, 3, 4, 5, 6, 7, 8]);
-  assertEquals([...window].map(({ line }) => line), wire.lines);
+  const sent = wire.lines.map((line) => decodePacket(line));
+  assertEquals(
+    [...window].map(({ head, id, replyTo }) => [head, id, replyTo]),
+    sent.map(({ data, id, replyTo }) => [head(data), id, replyTo]),
+  );
   assertEquals(window.bytes, wire.lines.reduce((sum, line) => sum + line.length + 1, 0));
   assertEquals(await WAYS.sendVolatile(outbox, head()), undefined);
   assertEquals(parseLine(wire.lines[8]).seq, undefined);
@@ -748,6 +754,163 @@ Deno.test("what goes out again as often as wires drop is numbered once", () => {
   window.acknowledge(3);
   outbox.detach(0);
   assertEquals(attach(outbox).lines, []);
+});
+
+// Out again
+
+/** Lines as they go out again: without how far this side had come. */
+function withoutAck(lines: string[]): string[] {
+  return lines.map((line) => line.replace(/,"ack":\d+}$/, "}"));
+}
+
+/** Something arrives, is handed over, and is owed an acknowledgement. */
+function arrive({ arrivals }: { arrivals: Arrivals }): void {
+  arrivals.receive(arrivals.handedOver + 1);
+  arrivals.pass(10);
+}
+
+const ERROR_HEAD = encodeErrorHead("a", { code: "ACTION_FAILED", message: "nein, 😀" });
+/** Every way to send something that is kept. */
+const KEPT: Record<string, (outbox: Outbox) => unknown> = {
+  ...Object.fromEntries(NUMBERED.map((name) => [name, (outbox: Outbox) => {
+    return WAYS[name](outbox, head(["zwölf €", name]));
+  }])),
+  "error reply": (outbox) => outbox.reply(ERROR_HEAD, 8),
+};
+
+Deno.test("what goes out again is what it was, but for its ack, on every wire and at any time", () => {
+  using clock = new Clock();
+  for (const token of [TOKEN, null]) {
+    const scene = makeSession({ token });
+    // Each at a time of its own, and every other one with an acknowledgement.
+    for (const [n, way] of [...Object.values(KEPT), ...Object.values(KEPT)].entries()) {
+      if (n % 2 === 0) arrive(scene);
+      clock.now += n % 3;
+      way(scene.outbox);
+    }
+    const { lines } = scene.wire;
+    assertEquals(lines.map((line) => parseLine(line).ack !== undefined), [
+      ...[true, false, true, false, true],
+      ...[false, true, false, true, false],
+    ]);
+    const created = lines.map((line) => parseLine(line)["packet-created"]);
+    assertEquals(new Set(created).size, 7);
+    for (const passed of [0, 1, 60_000, -120_000]) {
+      scene.outbox.detach(0);
+      clock.now += passed;
+      const again = attach(scene.outbox).lines;
+      assertEquals(again, withoutAck(lines));
+      assertEquals(again.map((line) => parseLine(line)["packet-created"]), created);
+    }
+  }
+});
+
+Deno.test("a request, a reply and an error go out again as what they are", () => {
+  const { outbox } = makeSession();
+  outbox.request(head("question"), 7);
+  outbox.reply(head("answer"), 9);
+  outbox.reply(ERROR_HEAD, 11);
+  outbox.detach(0);
+  const again = attach(outbox).lines.map((line) => decodePacket(line));
+  assertEquals(again.map(({ data, id, replyTo, error }) => [data, id, replyTo, error?.code]), [
+    ["question", 7, undefined, undefined],
+    ["answer", undefined, 9, undefined],
+    [null, undefined, 11, "ACTION_FAILED"],
+  ]);
+});
+
+Deno.test("what goes out again acknowledges nothing: what is owed stays owed until something new goes out", () => {
+  const scene = makeSession();
+  const { outbox, arrivals } = scene;
+  arrive(scene);
+  send(outbox, head(1));
+  outbox.detach(0);
+  arrive(scene);
+  const next = attach(outbox);
+  assertEquals([parseLine(next.lines[0]).ack, arrivals.isAckOwed], [undefined, true]);
+  send(outbox, head(2));
+  assertEquals([parseLine(next.lines[1]).ack, arrivals.isAckOwed], [2, false]);
+});
+
+Deno.test("what was stamped for no wire yet says on each when it was stamped", () => {
+  using clock = new Clock();
+  const { outbox } = makeSession();
+  outbox.detach(0);
+  const start = clock.now;
+  for (const way of Object.values(KEPT)) {
+    way(outbox);
+    clock.now += 10;
+  }
+  const created = Object.values(KEPT).map((_, n) => start + 10 * n);
+  for (let round = 0; round < 2; round++) {
+    clock.now += 1_000;
+    const { lines } = attach(outbox);
+    assertEquals<unknown>(lines.map((line) => parseLine(line)["packet-created"]), created);
+    outbox.detach(0);
+  }
+});
+
+Deno.test("what waited for room or was held is stamped when it gets its number, and says so from then on", () => {
+  using clock = new Clock();
+  for (const isHeld of [false, true]) {
+    const { wire, outbox, acknowledge } = makeFull();
+    if (isHeld) outbox.hold();
+    send(outbox, head(3));
+    if (isHeld) outbox.request(head(4), 7);
+    else send(outbox, head(4));
+    const sent = clock.now += 500;
+    if (isHeld) outbox.detach(0);
+    const first = isHeld ? attach(outbox) : wire;
+    if (!isHeld) acknowledge(2);
+    const lines = first.lines.slice(-2);
+    assertEquals(lines.map((line) => parseLine(line)["packet-created"]), [sent, sent]);
+    assertEquals(parseLine(lines[1]).id, isHeld ? 7 : undefined);
+    clock.now += 500;
+    outbox.detach(0);
+    assertEquals(attach(outbox).lines.slice(-2), lines);
+  }
+});
+
+Deno.test("what was too much for its wire says on the next one when it was sent, and to whom", () => {
+  using clock = new Clock();
+  const scene = makeSession({ maxBufferedBytes: 500 });
+  const { wire, outbox } = scene;
+  arrive(scene);
+  wire.buffered = 500;
+  const sent = clock.now += 7;
+  assertEquals(outbox.reply(ERROR_HEAD, 7)?.code, "SLOW_CONSUMER");
+  outbox.detach(Infinity);
+  clock.now += 1_000;
+  const { seq, ack, "packet-created": created, "reply-to": replyTo, error, token } = parseLine(
+    attach(outbox).lines[0],
+  );
+  assertEquals([seq, ack, created, replyTo, token], [1, undefined, sent, 7, TOKEN]);
+  assertEquals(error, { code: "ACTION_FAILED", message: "nein, 😀" });
+});
+
+Deno.test("in a next session goes out again what is of that one, with its token and its times", () => {
+  using clock = new Clock();
+  const { outbox, session } = makeSession();
+  for (const way of Object.values(KEPT)) way(outbox);
+  outbox.detach(Infinity);
+  clock.now += 5_000;
+  const token = "11111111-1111-4111-8111-111111111111";
+  outbox.end(new ConnectionError("SESSION_LOST", "over"), { token, maxPacketBytes: 1_024 });
+  session.end("lost", beginDelivery(ROOMY, ROOMY));
+  const wire = attach(outbox);
+  const sent: number[] = [];
+  for (const way of Object.values(KEPT)) {
+    arrive(session.delivery!);
+    sent.push(clock.now += 3);
+    way(outbox);
+  }
+  const lines = wire.lines.map((line) => parseLine(line));
+  assertEquals(lines.map(({ seq }) => seq), [1, 2, 3, 4, 5]);
+  assertEquals(lines.map(({ token }) => token), sent.map(() => token));
+  assertEquals<unknown>(lines.map((line) => line["packet-created"]), sent);
+  clock.now += 5_000;
+  outbox.detach(0);
+  assertEquals(attach(outbox).lines, withoutAck(wire.lines));
 });
 
 // On hold

@@ -28,11 +28,10 @@ class Scene implements Disposable {
       sweep: this.sweep,
       limits: { ...OFF, ...limits },
       wire,
-      delivery: { window: this.window, arrivals: this.arrivals },
       ping: () => this.#note("ping"),
       acknowledge: () => this.#note(`ack ${this.arrivals.takeAck()}`),
       fault: ({ code, name }) => this.#note(`${name} ${code}`),
-    });
+    }, { window: this.window, arrivals: this.arrivals });
   }
 
   /** Something is heard now. */
@@ -51,7 +50,9 @@ class Scene implements Disposable {
 
   /** Packets are sent. */
   send(count: number): void {
-    for (let n = 0; n < count; n++) this.window.written(this.window.add("{}"), 0);
+    for (let n = 0; n < count; n++) {
+      this.window.written(this.window.add({ head: "{", age: 0 }, "{}"), 0);
+    }
     this.pulse.checkWindow();
   }
 

@@ -17,7 +17,7 @@ class Scene implements Disposable {
   error: RequestError | undefined;
 
   ask(question: string, options: RequestOptions = {}): Promise<unknown> {
-    return this.questions.ask(this.session.requests, question, options, (question, id) => {
+    return this.questions.ask(this.session.requests, options, (id) => {
       this.sent.push([question, id]);
       return this.error;
     });

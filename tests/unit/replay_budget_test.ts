@@ -1,15 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Holder, ReplayBudget } from "../../replay_budget.ts";
 
-/** Holds bytes, and lets go of half of them when it is asked to. */
+/** Holds one thing after the other, and lets go of half of their bytes when it is asked to. */
 class Half implements Holder {
   bytes = 0;
+  length = 0;
   asked = 0;
-
-  get length(): number {
-    return this.bytes;
-  }
-
   readonly #budget: ReplayBudget;
 
   constructor(budget: ReplayBudget) {
@@ -18,11 +14,14 @@ class Half implements Holder {
 
   add(bytes: number): void {
     this.bytes += bytes;
+    this.length++;
     this.#budget.add(this, bytes);
   }
 
+  /** Lets go of so many bytes; what is left counts as no fewer things, while anything is. */
   remove(bytes: number): void {
     this.bytes -= bytes;
+    if (this.bytes === 0) this.length = 0;
     this.#budget.remove(this, bytes);
   }
 
@@ -116,6 +115,20 @@ Deno.test("whoever holds nothing any more is never asked, and is known again whe
   assertEquals([a.asked, b.asked, budget.bytes], [0, 1, 55]);
   a.add(60);
   assertEquals([a.asked, b.asked, budget.bytes], [1, 1, 85]);
+});
+
+Deno.test("whoever has held much, and holds one thing alone, is asked as long as it holds that", () => {
+  const { budget, all: [a, b] } = holders(100, 2);
+  for (let n = 0; n < 3; n++) a.add(20);
+  a.remove(20);
+  // Back to one, and to more again.
+  a.length = 1;
+  b.add(30);
+  b.add(30);
+  b.add(5);
+  assertEquals([a.asked, b.asked, budget.bytes], [0, 1, 72]);
+  a.add(40);
+  assertEquals([a.asked, b.asked, budget.bytes], [1, 1, 72]);
 });
 
 Deno.test("while the bounds alone keep within it nobody is counted", () => {

@@ -3,7 +3,7 @@ import { ProtocolError, RequestError } from "../../errors.ts";
 import type { Settler } from "../../outstanding.ts";
 import { ReplayBudget } from "../../replay_budget.ts";
 import { beginDelivery, Session } from "../../session.ts";
-import type { WindowLimits } from "../../window.ts";
+import type { Window, WindowLimits } from "../../window.ts";
 
 /** Settlers that note what comes of them. */
 function recorder() {
@@ -138,10 +138,15 @@ Deno.test("what is opened while the others are being rejected is not lost", () =
 
 const LIMITS: WindowLimits = { replayPackets: 100, replayBytes: 10_000 };
 
+/** Adds the shortest of lines. */
+function add(window: Window) {
+  return window.add({ head: "{", age: 0 }, "{}");
+}
+
 /** A session that has sent so many packets. */
 function sessionThatSent(count: number) {
   const delivery = beginDelivery(LIMITS, LIMITS);
-  for (let n = 0; n < count; n++) delivery.window.written(delivery.window.add("{}"), 0);
+  for (let n = 0; n < count; n++) delivery.window.written(add(delivery.window), 0);
   return { session: new Session(9, delivery), ...delivery };
 }
 
@@ -207,9 +212,9 @@ Deno.test("delivery begins with this side's window, and at the pace that the oth
   const own: WindowLimits = { replayPackets: 2, replayBytes: 1_000 };
   const peer: WindowLimits = { replayPackets: 8, replayBytes: 1_000 };
   const { window, arrivals } = beginDelivery(own, peer, budget);
-  window.add("{}");
+  add(window);
   assert(window.hasRoomFor("{}"));
-  window.add("{}");
+  add(window);
   assertFalse(window.hasRoomFor("{}"));
   assertEquals([window.bytes, budget.bytes], [6, 6]);
   for (const isDue of [false, true]) {

@@ -1,21 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { encodeTail, Stamper } from "../../stamp.ts";
+import { Clock } from "../support/clock.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
-
-/** Says what time it is until it is disposed of. */
-class Clock implements Disposable {
-  now = 1_700_000_000_000;
-  readonly #real = Date.now;
-
-  constructor() {
-    Date.now = () => this.now;
-  }
-
-  [Symbol.dispose](): void {
-    Date.now = this.#real;
-  }
-}
 
 /** All combinations of numbers that there are, and those that there are not. */
 function* numbers(): Generator<(number | undefined)[]> {
@@ -60,6 +47,53 @@ Deno.test("the time of a stamp is that of the moment, whichever way the clock go
   for (const ms of [0, 0, 1, 1, 2, 86_400_000, 3, 3, 0, -86_400_000, 0]) {
     clock.now = start + ms;
     assertEquals(stamper.tail(), `,"packet-created":${start + ms},"token":null}`);
+  }
+});
+
+Deno.test("the age of a tail says when it was made, until the next one is", () => {
+  using clock = new Clock();
+  clock.now += 5;
+  const stamper = new Stamper(TOKEN);
+  const start = clock.now;
+  assertEquals(stamper.age, 0);
+  for (const ms of [0, 3, 3, 86_400_000, -7, 0]) {
+    clock.now = start + ms;
+    stamper.tail();
+    assertEquals(stamper.age, ms);
+    // Time that passes makes none older.
+    clock.now += 100;
+    assertEquals(stamper.age, ms);
+  }
+});
+
+Deno.test("what is sent again says what it said the first time, except how far this side had come", () => {
+  using clock = new Clock();
+  for (const token of [TOKEN, null]) {
+    const stamper = new Stamper(token);
+    const made: { age: number; created: number; numbers: (number | undefined)[] }[] = [];
+    for (const [id, replyTo, seq, ack] of numbers()) {
+      clock.now += seq === 7 ? 3 : -1;
+      stamper.tail(id, replyTo, seq, ack);
+      made.push({ age: stamper.age, created: clock.now, numbers: [id, replyTo, seq] });
+    }
+    clock.now += 60_000;
+    for (const { age, created, numbers: [id, replyTo, seq] } of made) {
+      const tail = encodeTail({ created, token, id, replyTo, seq });
+      assertEquals(stamper.tailAgain(age, id, replyTo, seq), tail);
+    }
+  }
+});
+
+Deno.test("what is sent again does not make older what is sent anew", () => {
+  using clock = new Clock();
+  const stamper = new Stamper(TOKEN);
+  for (const passed of [0, 0, 5]) {
+    clock.now += passed;
+    const fresh = encodeTail({ created: clock.now, token: TOKEN, seq: 2 });
+    assertEquals(stamper.tail(undefined, undefined, 2), fresh);
+    const { age } = stamper;
+    stamper.tailAgain(age - 1_000, 1, undefined, 1);
+    assertEquals([stamper.age, stamper.tail(undefined, undefined, 2)], [age, fresh]);
   }
 });
 

@@ -63,12 +63,43 @@ Deno.test("much text does not wait as text", () => {
   for (let n = 1; n <= 1_000; n++) {
     buffer.pushLine("x".repeat(99));
     if (buffer.maxLength > 100 * n) texts++;
-    assert(buffer.maxLength <= 100 * n + 2 * 16_384);
+    assert(buffer.maxLength < 100 * n + 2 * 2_048);
   }
   assert(texts > 0);
   const long = new TextBuffer(1_024);
   long.pushLine("x".repeat(1_000_000));
   assertEquals(long.maxLength, 1_000_001);
+});
+
+Deno.test("text becomes bytes at 2,048 code units, each line's end among them, whatever the text", () => {
+  const texts = [[2_046], [1_000, 1_045], [0, 2_045]];
+  for (const char of ["x", "é", "€"]) {
+    for (const lengths of texts) {
+      const lines = lengths.map((length) => char.repeat(length));
+      const text = new TextBuffer(1_024);
+      for (const line of lines) text.pushLine(line);
+      assertEquals(text.maxLength, 3 * 2_047);
+      lines[lines.length - 1] += "x";
+      const buffer = new TextBuffer(1_024);
+      for (const line of lines) buffer.pushLine(line);
+      assertEquals(buffer.maxLength, bytesOf(...lines));
+      // The next block begins as text, and leaves the one before it as it is.
+      buffer.pushLine(char);
+      assertEquals(buffer.maxLength, bytesOf(...lines) + 3 * 2);
+      assertEquals(decode(buffer.bytes), [...lines, char, ""].join("\n"));
+    }
+  }
+});
+
+Deno.test("a line of some length takes no more memory than its text might need", () => {
+  for (const length of [1_000, 2_048, 16_384, 32_767, 32_768]) {
+    for (const char of ["x", "€"]) {
+      const buffer = new TextBuffer(1_024);
+      buffer.pushLine(char.repeat(length));
+      assertEquals(buffer.length, bytesOf(char.repeat(length)));
+      assert(buffer.bytes.buffer.byteLength <= 3 * (length + 1));
+    }
+  }
 });
 
 Deno.test("a long line takes the memory that it needs, not what it might have needed", () => {

@@ -10,7 +10,7 @@ import { ProtocolError } from "../../errors.ts";
 import { encodeErrorHead, encodeHead, maxUtf8Length, utf8Length } from "../../packet.ts";
 import { ReplayBudget } from "../../replay_budget.ts";
 import { encodeTail } from "../../stamp.ts";
-import { lostPacket, Window, type WindowLimits } from "../../window.ts";
+import { lostPacket, type Sent, Window, type WindowLimits } from "../../window.ts";
 
 const LIMITS: WindowLimits = { replayPackets: 4, replayBytes: 1_000 };
 
@@ -34,10 +34,21 @@ function windowOf(count: number, limits = LIMITS, budget?: ReplayBudget): Window
   return window;
 }
 
+/** What a window is told of such a line: all of it but its last character was there before the stamp. */
+function sentOf(line: string, more: Partial<Sent> = {}): Sent {
+  return { head: line.slice(0, -1), age: 0, ...more };
+}
+
+/** Adds a line, which is on no wire yet. */
+function add(window: Window, bytes?: number, char?: string) {
+  const line = lineOf(window.nextSeq, bytes, char);
+  return window.add(sentOf(line), line);
+}
+
 /** Adds a line and puts it on the wire, right behind those before it. */
 function send(window: Window, bytes?: number, char?: string) {
   const { nextSeq } = window;
-  const entry = window.add(lineOf(nextSeq, bytes, char));
+  const entry = add(window, bytes, char);
   window.written(entry, nextSeq - 1);
   return entry;
 }
@@ -71,14 +82,36 @@ Deno.test("what is sent is numbered 1, 2, 3 and kept until it is acknowledged", 
   assertEquals(send(window).seq, 4);
 });
 
-Deno.test("what it holds can be looked through in order, as it goes out again", () => {
-  const window = windowOf(3);
-  const entries = [...window];
-  assertEquals(entries.map(({ seq, line }) => [seq, line]), [
-    [1, lineOf(1)],
-    [2, lineOf(2)],
-    [3, lineOf(3)],
+Deno.test("what it holds can be looked through in order, with all that makes its lines again", () => {
+  const window = new Window(LIMITS);
+  const all: Partial<Sent>[] = [{ age: 7 }, { id: 5, age: 8 }, { replyTo: 6, age: -9 }];
+  for (const more of all) {
+    const line = lineOf(window.nextSeq);
+    window.add(sentOf(line, more), line);
+  }
+  const kept = [...window].map(({ seq, head, id, replyTo, age }) => [seq, head, id, replyTo, age]);
+  assertEquals(kept, [
+    [1, lineOf(1).slice(0, -1), undefined, undefined, 7],
+    [2, lineOf(2).slice(0, -1), 5, undefined, 8],
+    [3, lineOf(3).slice(0, -1), undefined, 6, -9],
   ]);
+});
+
+Deno.test("a line is in its place on the wire of the moment alone, and in none between two", () => {
+  const window = new Window(LIMITS);
+  const [one, two] = [add(window), add(window)];
+  const places = () => [one.at, two.at];
+  assertEquals(places(), [-1, -1]);
+  // The first line of all is in a place like any other.
+  window.written(one, 0);
+  assertEquals([places(), one.wasWritten], [[0, -1], false]);
+  window.detach(1);
+  assertEquals([places(), one.wasWritten, two.wasWritten], [[-1, -1], true, false]);
+  window.written(one, 3);
+  window.written(two, 4);
+  assertEquals(places(), [3, 4]);
+  window.detach(4);
+  assertEquals([places(), two.wasWritten], [[-1, -1], false]);
 });
 
 Deno.test("an ack that says nothing new, or goes backwards, is ignored", () => {
@@ -91,7 +124,7 @@ Deno.test("an ack that says nothing new, or goes backwards, is ignored", () => {
 Deno.test("an ack above what was written is refused, and changes nothing", () => {
   const window = windowOf(2);
   // One that waits for a wire was sent to nobody yet.
-  window.add(lineOf(3));
+  add(window);
   assertEquals(refusal(() => window.acknowledge(3)), "PROTOCOL_ERROR");
   assertEquals(refusal(() => window.reaches(3)), "PROTOCOL_ERROR");
   assertEquals([seqs(window), window.acknowledged], [[1, 2, 3], 0]);
@@ -101,7 +134,7 @@ Deno.test("an ack above what was written is refused, and changes nothing", () =>
 
 Deno.test("what was numbered behind what is written was not written with it", () => {
   const window = new Window(LIMITS);
-  const [one, two] = [window.add(lineOf(1)), window.add(lineOf(2))];
+  const [one, two] = [add(window), add(window)];
   window.written(one, 0);
   assertEquals(refusal(() => window.acknowledge(2)), "PROTOCOL_ERROR");
   window.written(two, 1);
@@ -255,7 +288,7 @@ Deno.test("what a window holds is bounded until it is counted, and then exact", 
   for (const char of CHARS) {
     const window = new Window(LIMITS);
     const first = send(window, 100, char);
-    const bound = maxUtf8Length(first.line) + 1;
+    const bound = maxUtf8Length(lineOf(1, 100, char)) + 1;
     assertEquals([first.bytes, window.maxBytes], [bound, bound]);
     assertEquals([window.bytes, window.maxBytes, first.bytes], [100, 100, 100]);
   }
@@ -267,6 +300,27 @@ Deno.test("what a window holds is bounded until it is counted, and then exact", 
   assert(third.bytes > 50);
   assertEquals(window.maxBytes, 200 + third.bytes);
   assertEquals([window.bytes, window.maxBytes, third.bytes], [250, 250, 50]);
+});
+
+Deno.test("what was stamped on a line counts as what was there before, however much it is", () => {
+  const stamp = { created: 1_700_000_000_000, token: null, seq: 1 };
+  const tails = [
+    "}",
+    encodeTail(stamp),
+    encodeTail({ ...stamp, id: 2 ** 53 - 1, ack: 2 ** 53 - 1 }),
+  ];
+  for (const tail of tails) {
+    for (const char of CHARS) {
+      const budget = new ReplayBudget(100_000);
+      const window = new Window(LIMITS, budget);
+      const head = encodeHead({ action: "a", data: char });
+      const bytes = utf8Length(head) + tail.length + 1;
+      window.add({ head, age: 0 }, head + tail);
+      window.add({ head, age: 0 }, head + tail);
+      assert(window.maxBytes > 2 * bytes);
+      assertEquals([window.bytes, budget.bytes], [2 * bytes, 2 * bytes], char + tail);
+    }
+  }
 });
 
 Deno.test("room is measured to the byte, whatever the text, however often it was counted", () => {
@@ -495,7 +549,7 @@ Deno.test("at the end what a wire was offered is unknown, all behind it unsent",
 
 Deno.test("what is on no wire is unsent, also where a wire was offered everything", () => {
   const window = windowOf(1);
-  window.add(lineOf(2));
+  add(window);
   window.detach(Infinity);
   assertEquals(left(window), { unknown: [1], unsent: [2], forgotten: 0 });
 });
@@ -532,23 +586,35 @@ Deno.test("a window that has ended holds nothing", () => {
 });
 
 Deno.test("what is lost is told by its kind, its action and its data", () => {
-  const tail = (stamp: { id?: number; replyTo?: number }) =>
-    encodeTail({ created: 0, token: null, seq: 1, ack: 1, ...stamp });
-  const head = encodeHead({ action: "move", data: { x: 1 } });
   const packet = { action: "move", data: { x: 1 } };
-  assertEquals(lostPacket(head + tail({})), { kind: "packet", ...packet });
-  assertEquals(lostPacket(head + tail({ id: 1 })), { kind: "request", ...packet });
-  assertEquals(lostPacket(head + tail({ replyTo: 1 })), { kind: "reply", ...packet });
-  assertEquals(lostPacket(head + "}"), { kind: "packet", ...packet });
+  const head = encodeHead(packet);
+  assertEquals(lostPacket({ head }), { kind: "packet", ...packet });
+  assertEquals(lostPacket({ head, id: 1 }), { kind: "request", ...packet });
+  assertEquals(lostPacket({ head, replyTo: 1 }), { kind: "reply", ...packet });
   const failed = encodeErrorHead("move", { code: "ACTION_FAILED", message: "no" });
-  assertEquals(lostPacket(failed + tail({ replyTo: 1 })), {
+  assertEquals(lostPacket({ head: failed, replyTo: 1 }), {
     kind: "reply",
     action: "move",
     data: null,
   });
-  for (const data of [0, false, "", null]) {
-    assertEquals(lostPacket(encodeHead({ action: "a", data }) + tail({})).data, data);
+  for (const data of [0, false, "", null, { id: 1, "reply-to": 2 }, '","id":1']) {
+    const head = encodeHead({ action: "a", data });
+    assertEquals(lostPacket({ head }), { kind: "packet", action: "a", data });
   }
+});
+
+Deno.test("what a window leaves says of each what it was", () => {
+  const window = new Window(LIMITS);
+  for (const more of [{}, { id: 1 }, { replyTo: 1 }]) {
+    const line = encodeHead({ action: "a", data: window.nextSeq }) + "}";
+    window.add(sentOf(line, more), line);
+  }
+  const { unsent } = window.end(new Error("over"));
+  assertEquals(unsent, [
+    { kind: "packet", action: "a", data: 1 },
+    { kind: "request", action: "a", data: 2 },
+    { kind: "reply", action: "a", data: 3 },
+  ]);
 });
 
 Deno.test("a delivery that is waited for only after the session has ended rejects with its error", async () => {

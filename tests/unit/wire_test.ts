@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
+import { ConnectionError, type PnetworkError, ProtocolError } from "../../errors.ts";
 import { type ConnectionLimits, resolveConnectionLimits } from "../../options.ts";
 import { Sweep } from "../../sweep.ts";
 import type { Transport } from "../../transport.ts";
 import { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
+import { FakeTime } from "../support/fake_time.ts";
 import { settle } from "../support/wait.ts";
 
 /** Takes what is written when it is told to, and says nothing itself. */
@@ -154,4 +156,207 @@ Deno.test("there is room as soon as no more waits than may, and at the end of th
   wire.abort();
   await settle();
   assertEquals(rooms, 3);
+});
+
+// Faults
+
+/** Says what it is told to, and takes what is written, or fails to. */
+class ScriptedTransport implements Transport {
+  readonly address = "memory";
+  written = "";
+  /** What writing fails with, if it does. */
+  writeFailure: Error | undefined;
+  closes = 0;
+  #reading = Promise.withResolvers<void>();
+  readonly #next: (Uint8Array | null | Error)[] = [];
+
+  /** What comes: bytes, their end, or a failure. */
+  put(next: string | Uint8Array | null | Error): void {
+    this.#next.push(typeof next === "string" ? bytes(next) : next);
+    this.#reading.resolve();
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    if (this.#next.length === 0) await this.#reading.promise;
+    this.#reading = Promise.withResolvers();
+    const next = this.#next.shift() ?? null;
+    if (next instanceof Error) throw next;
+    return next;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    await Promise.resolve();
+    if (this.writeFailure) throw this.writeFailure;
+    this.written += new TextDecoder().decode(bytes);
+    return bytes.length;
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.closes++;
+    this.put(null);
+  }
+}
+
+/** A wire over one, with someone who holds it or not, and what they are told. */
+function makeScripted({ isHeld = true, ...limits }: ConnectionLimits & { isHeld?: boolean } = {}) {
+  const transport = new ScriptedTransport();
+  const wire = new Wire(transport, {
+    limits: resolveConnectionLimits({ stallTimeoutMs: false, ...limits }),
+    sweep: new Sweep(),
+  });
+  const faults: PnetworkError[] = [];
+  if (isHeld) wire.holder = { fault: (error) => void faults.push(error) };
+  return { transport, wire, faults };
+}
+
+Deno.test("a write that fails ends the wire, and whoever holds it is told why, once", async () => {
+  const { transport, wire, faults } = makeScripted();
+  transport.writeFailure = new Error("broken pipe");
+  wire.write("one");
+  await settle();
+  assertEquals(faults.map(({ code, cause }) => [code, cause]), [
+    ["CONNECTION_LOST", transport.writeFailure],
+  ]);
+  assertEquals([transport.closes, wire.buffered], [1, 0]);
+  await wire.closed;
+  wire.write("two");
+  await settle();
+  assertEquals([faults.length, transport.closes, transport.written], [1, 1, ""]);
+  assertStrictEquals(await assertRejects(() => wire.read()), faults[0]);
+});
+
+Deno.test("a write that fails where nobody holds the wire ends it all the same", async () => {
+  const { transport, wire } = makeScripted({ isHeld: false });
+  transport.writeFailure = new Error("broken pipe");
+  const reading = assertRejects(() => wire.read(), ConnectionError);
+  wire.write("one");
+  await wire.closed;
+  assertEquals([transport.closes, (await reading).code], [1, "CONNECTION_LOST"]);
+});
+
+Deno.test("a write that fails while this side says goodbye is no news", async () => {
+  const { transport, wire, faults } = makeScripted();
+  wire.write("one");
+  await settle();
+  transport.writeFailure = new Error("broken pipe");
+  await wire.end("goodbye");
+  assertEquals([faults, transport.written, transport.closes], [[], "one\n", 1]);
+});
+
+Deno.test("a peer that takes nothing is told of, and the wire is its holder's to end", async () => {
+  for (const isHeld of [true, false]) {
+    using time = new FakeTime();
+    const transport = new SlowTransport();
+    const wire = new Wire(transport, {
+      limits: resolveConnectionLimits({ stallTimeoutMs: 1_000, maxBufferedBytes: 8_000 }),
+      sweep: new Sweep(),
+    });
+    const codes: string[] = [];
+    if (isHeld) wire.holder = { fault: ({ code }) => void codes.push(code) };
+    wire.write(lineOf(1_001));
+    time.advance(999);
+    assertEquals([codes, wire.buffered], [[], 1_001]);
+    time.advance(1);
+    assertEquals([codes, wire.buffered], isHeld ? [["SLOW_CONSUMER"], 1_001] : [[], 0]);
+    wire.abort();
+    await wire.closed;
+    assertEquals(time.timers, 0);
+  }
+});
+
+// Reading
+
+Deno.test("lines are given as they come, and those that come together, together", async () => {
+  const { transport, wire } = makeScripted();
+  transport.put("one\ntwo\nth");
+  assertEquals(await wire.read(), ["one", "two"]);
+  transport.put("ree");
+  transport.put("\nfour\n");
+  assertEquals(await wire.read(), ["three", "four"]);
+  transport.put(null);
+  for (let time = 0; time < 2; time++) assertEquals(await wire.read(), undefined);
+  assertEquals([wire.inputEnded, wire.bytesRead, wire.silentSince], [true, 19, undefined]);
+  wire.abort();
+});
+
+Deno.test("one line alone leaves those behind it for the next time", async () => {
+  const { transport, wire } = makeScripted();
+  transport.put("one\ntwo\nthree\n");
+  assertEquals(await wire.readLine(), "one");
+  assertEquals(await wire.read(), ["two", "three"]);
+  wire.abort();
+});
+
+Deno.test("what cannot be read fails after the lines that came before it, again and again", async () => {
+  const { transport, wire, faults } = makeScripted({ maxPacketBytes: 4_096 });
+  transport.put("one\n" + "x".repeat(5_000));
+  assertEquals(await wire.read(), ["one"]);
+  for (let time = 0; time < 2; time++) {
+    const { code } = await assertRejects(() => wire.read(), ProtocolError);
+    assertEquals(code, "PACKET_TOO_LARGE");
+  }
+  // Whoever reads is told of it by that alone.
+  assertEquals([faults, transport.closes], [[], 0]);
+  wire.abort();
+});
+
+Deno.test("a socket that fails is told to whoever reads, with its cause", async () => {
+  const { transport, wire, faults } = makeScripted();
+  const cause = new Error("reset");
+  transport.put("one\n");
+  assertEquals(await wire.read(), ["one"]);
+  transport.put(cause);
+  for (let time = 0; time < 2; time++) {
+    const error = await assertRejects(() => wire.read(), ConnectionError);
+    assertEquals([error.code, error.cause], ["CONNECTION_LOST", cause]);
+  }
+  assertEquals([faults, wire.inputEnded], [[], true]);
+  wire.abort();
+});
+
+Deno.test("after a goodbye nothing more is read, nor what goes wrong", async () => {
+  for (const last of ["more\n", new Error("reset"), null]) {
+    const { transport, wire, faults } = makeScripted();
+    const reading = wire.read();
+    const ended = wire.end("goodbye");
+    transport.put(last);
+    transport.put(null);
+    assertEquals(await reading, undefined);
+    await ended;
+    assertEquals([await wire.read(), faults, transport.written], [undefined, [], "goodbye\n"]);
+  }
+});
+
+Deno.test("while it is read a wire says since when nothing has come", async () => {
+  using time = new FakeTime();
+  const { transport, wire } = makeScripted();
+  const start = wire.silentSince;
+  assertEquals(start, undefined);
+  const reading = wire.read();
+  const since = wire.silentSince!;
+  time.stop(500);
+  assertEquals(wire.silentSince, since);
+  transport.put("half a ");
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  // It was something, if not a line.
+  assert(wire.silentSince! > since);
+  transport.put("line\n");
+  assertEquals([await reading, wire.silentSince], [["half a line"], undefined]);
+  wire.abort();
+});
+
+Deno.test("closed resolves when the socket is closed, for those who ask before and after", async () => {
+  const { transport, wire } = makeScripted();
+  let isClosed = false;
+  const closed = wire.closed.then(() => isClosed = true);
+  await settle();
+  assertFalse(isClosed);
+  wire.abort();
+  wire.abort();
+  await Promise.all([closed, wire.closed]);
+  assertEquals(transport.closes, 1);
 });
