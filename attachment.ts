@@ -6,7 +6,6 @@
 
 import { encodeClose } from "./close_info.ts";
 import type { CloseInfo } from "./contract.ts";
-import type { PnetworkError } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
 import type { ResolvedLimits } from "./options.ts";
 import { Pulse, type PulseParts } from "./pulse.ts";
@@ -98,7 +97,7 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
   }
 
   /** For the loop, the wire and the pulse. */
-  fault(error: PnetworkError | unknown): void {
+  fault(error: unknown): void {
     if (this.#isCurrent) this.#host.fault(error);
   }
 

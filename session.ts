@@ -120,9 +120,10 @@ export class Session<Reply> {
   /** Ends whatever is outstanding; a new delivery may begin. */
   end(error: unknown, next?: Delivery): void {
     for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
-    this.#lost ??= new WeakSet();
     for (const request of [...this.#answering?.values() ?? [], this.#lastRequest]) {
-      if (request !== null && typeof request === "object") this.#lost.add(request);
+      if (request === null || typeof request !== "object") continue;
+      this.#lost ??= new WeakSet();
+      this.#lost.add(request);
     }
     this.#answering = undefined;
     this.#lastId = 0;
