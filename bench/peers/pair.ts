@@ -1,0 +1,113 @@
+/**
+ * The two processes of a contender, and what the system knows of the server's.
+ *
+ * @module
+ */
+
+import { Program } from "../measure.ts";
+import { commandOf, type Contender } from "./contenders.ts";
+
+/** How fast the system's clock of CPU time ticks. The same on every Linux. */
+const TICKS_PER_SECOND = 100;
+
+/** What a server says first. */
+interface Hello {
+  port: number;
+  /** Processes that work for it. */
+  pids?: number[];
+  /** What its clients are to know. */
+  forLoad?: string[];
+}
+
+/** A server and its load, running. */
+export class Pair implements AsyncDisposable {
+  readonly #server: Program;
+  readonly #load: Program;
+  readonly #serverPids: number[];
+
+  private constructor(server: Program, load: Program, serverPids: number[]) {
+    this.#server = server;
+    this.#load = load;
+    this.#serverPids = serverPids;
+  }
+
+  /** Starts both. */
+  static async start(contender: Contender): Promise<Pair> {
+    const server = start(contender, contender.server);
+    const { port, pids = [], forLoad = [] } = await server.next<Hello>();
+    const [file, ...args] = contender.load;
+    const load = start(contender, [file, String(port), ...args, ...forLoad]);
+    await load.next();
+    return new Pair(server, load, [server.pid, ...pids]);
+  }
+
+  /** Has the load do something. */
+  async ask(command: string, options: object): Promise<Record<string, number>> {
+    return await ask(this.#load, { command, ...options });
+  }
+
+  /** Has the server collect its garbage. */
+  async collect(): Promise<void> {
+    await ask(this.#server, { command: "collect" });
+  }
+
+  /** How long the server has been at work on any core, in milliseconds; `undefined` where that is not known. */
+  get serverCpuMs(): number | undefined {
+    return total(this.#serverPids, (pid) => {
+      // What comes before the last parenthesis is the name of the program, which may hold anything.
+      const fields = read(pid, "stat")?.replace(/^.*\) /s, "").split(" ");
+      // Fields 14 and 15 of proc(5), of which the first two are gone.
+      return fields && (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
+    });
+  }
+
+  /** How much memory of the server's is resident, in bytes; `undefined` where that is not known. */
+  get serverBytes(): number | undefined {
+    return total(this.#serverPids, (pid) => {
+      const kib = /^VmRSS:\s*(\d+) kB$/m.exec(read(pid, "status") ?? "")?.[1];
+      return kib === undefined ? undefined : Number(kib) * 1_024;
+    });
+  }
+
+  /** Ends both. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#load[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
+
+function start(contender: Contender, program: string[]): Program {
+  const { command, args } = commandOf(contender, program);
+  return new Program(command, args);
+}
+
+async function ask(program: Program, question: object): Promise<Record<string, number>> {
+  const answer = await program.ask<Record<string, number> & { failed?: string }>(
+    JSON.stringify(question),
+  );
+  if (answer.failed) throw new Error(answer.failed);
+  return answer;
+}
+
+function read(pid: number, name: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/${name}`);
+  } catch (error) {
+    // Only Linux has such a file.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function total(
+  pids: number[],
+  figureOf: (pid: number) => number | undefined,
+): number | undefined {
+  let sum = 0;
+  for (const pid of pids) {
+    const figure = figureOf(pid);
+    if (figure === undefined) return undefined;
+    sum += figure;
+  }
+  return sum;
+}
