@@ -1,13 +1,11 @@
 /**
- * Who takes part.
+ * Who takes part. Pure.
  *
  * @module
  */
 
-import { fileURLToPath } from "node:url";
-
 /** What runs the programs of a contender. */
-export type Runtime = "deno" | "node";
+export type Runtime = "deno" | "node" | "bun";
 
 /** Two programs: a server, and the clients that load it. */
 export interface Contender {
@@ -25,31 +23,38 @@ export interface Contender {
 /** The project itself, as users run it. */
 export const PNETWORK = "pnetwork";
 
+/** The same, run in other ways. */
+export const VARIANTS = ["pnetwork, no session", "pnetwork, secure", "pnetwork, TLS"];
+
+/** The programs that could be the floor. */
+export const FLOORS = ["bare Deno.Conn", "bare node:net"];
+
 /** Everyone. */
 export const CONTENDERS: Contender[] = [
   pnetwork(PNETWORK, "plain", "plain"),
-  pnetwork("pnetwork, no session", "plain", "sessionless"),
-  pnetwork("pnetwork, secure", "secure", "secure"),
-  pnetwork("pnetwork, TLS", "tls", "tls"),
+  pnetwork(VARIANTS[0], "plain", "sessionless"),
+  pnetwork(VARIANTS[1], "secure", "secure"),
+  pnetwork(VARIANTS[2], "tls", "tls"),
   {
-    name: "bare Deno.Conn",
+    name: FLOORS[0],
     runtime: "deno",
     server: ["bare_deno_server.ts"],
     load: ["bare_deno_load.ts"],
   },
-  onNode("bare node:net", "bare_net"),
-  onNode("Socket.IO", "socketio"),
+  other(FLOORS[1], "node", "bare_net"),
+  other("Socket.IO", "node", "socketio"),
   {
-    ...onNode("Socket.IO, recovery", "socketio"),
+    ...other("Socket.IO, recovery", "node", "socketio"),
     server: ["node/socketio_server.mjs", "recovery"],
   },
-  onNode("ws", "ws"),
-  onNode("jayson", "jayson"),
-  { ...onNode("NATS", "nats"), needs: "nats-server" },
+  {
+    ...other("Socket.IO on Bun", "bun", "socketio"),
+    server: ["node/socketio_bun_server.mjs"],
+  },
+  other("ws", "node", "ws"),
+  other("jayson", "node", "jayson"),
+  { ...other("NATS", "bun", "nats"), needs: "nats-server" },
 ];
-
-/** The programs that could be the floor. */
-export const FLOORS = ["bare Deno.Conn", "bare node:net"];
 
 function pnetwork(name: string, wire: string, kind: string): Contender {
   return {
@@ -60,22 +65,11 @@ function pnetwork(name: string, wire: string, kind: string): Contender {
   };
 }
 
-function onNode(name: string, file: string): Contender {
+function other(name: string, runtime: Runtime, file: string): Contender {
   return {
     name,
-    runtime: "node",
+    runtime,
     server: [`node/${file}_server.mjs`],
     load: [`node/${file}_load.mjs`],
   };
-}
-
-/** How one of its programs is started: the command, and what it is given. */
-export function commandOf(
-  { runtime }: Contender,
-  [file, ...args]: string[],
-): { command: string; args: string[] } {
-  const path = fileURLToPath(new URL(file, import.meta.url));
-  return runtime === "deno"
-    ? { command: Deno.execPath(), args: ["run", "-A", "--v8-flags=--expose-gc", path, ...args] }
-    : { command: "node", args: ["--expose-gc", path, ...args] };
 }

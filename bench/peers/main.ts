@@ -4,12 +4,28 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { prepare } from "./environment.ts";
+import { CONTENDERS } from "./contenders.ts";
+import { describe, openFiles, prepare } from "./environment.ts";
+import { insert, markdown, type Report } from "./report.ts";
 import { run } from "./run.ts";
-import { ratioOf, seriesOf, spreadOf, type WorkloadResult } from "./results.ts";
-import { show } from "./report.ts";
 import { FULL, QUICK, workloads } from "./workloads.ts";
+
+const USAGE = `deno task bench:peers [options]
+
+  --only WORKLOAD,…   not all workloads
+  --peers NAME,…      not all contenders
+  --rounds N          how many rounds count
+  --quick             shorter rounds, and fewer clients
+  --out DIR           where peers.json and peers.svg go, and the README.md between its marks;
+                      bench/ if nothing was left out, else nowhere`;
+
+const BENCH = fileURLToPath(new URL("..", import.meta.url));
+const BEGIN = "<!-- bench:peers begins -->";
+const END = "<!-- bench:peers ends -->";
+/** A process needs some for itself. */
+const SPARE_FILES = 500;
 
 const { values: options } = parseArgs({
   options: {
@@ -17,34 +33,77 @@ const { values: options } = parseArgs({
     peers: { type: "string" },
     rounds: { type: "string" },
     quick: { type: "boolean", default: false },
+    out: { type: "string" },
+    help: { type: "boolean", default: false },
   },
 });
+if (options.help) console.log(USAGE);
+else await main();
 
-const plan = options.quick ? QUICK : FULL;
-if (options.rounds) plan.rounds = Number(options.rounds);
-const wanted = options.peers?.split(",").map((name) => name.trim().toLowerCase());
-const { contenders, skipped } = await prepare((name) =>
-  !wanted || wanted.includes(name.toLowerCase())
-);
-for (const { name, reason } of skipped) console.error(`SKIPPED: ${name}: ${reason}`);
+async function main(): Promise<void> {
+  const plan = { ...(options.quick ? QUICK : FULL) };
+  if (options.rounds !== undefined) plan.rounds = plan.freshRounds = number(options.rounds);
+  const only = choice("workload", options.only, workloads(plan).map(({ name }) => name));
+  const peers = choice("contender", options.peers, CONTENDERS.map(({ name }) => name));
+  const isPartial = options.only !== undefined || options.peers !== undefined ||
+    options.rounds !== undefined || options.quick;
+  const out = options.out ?? (isPartial ? undefined : BENCH);
 
-for (const workload of workloads(plan)) {
-  if (options.only && !options.only.split(",").includes(workload.name)) continue;
-  const result = await run(workload, contenders, plan, (what) => console.error(what));
-  print(result);
+  const field = await prepare((name) => peers.includes(name));
+  const { skipped } = field;
+  const environment = await describe(field);
+  const files = await openFiles();
+  const report: Report = {
+    date: new Date().toISOString().slice(0, 10),
+    command: ["deno task bench:peers", ...Deno.args].join(" "),
+    rounds: plan.rounds,
+    turnMs: plan.turnMs,
+    environment,
+    skipped,
+    workloads: [],
+  };
+  for (const workload of workloads(plan).filter(({ name }) => only.includes(name))) {
+    const most = Math.max(...workload.entries.map(({ clients }) => clients));
+    if (most + SPARE_FILES > files) {
+      const reason = `it takes ${most + SPARE_FILES} open files, and ulimit -Hn is ${files}`;
+      skipped.push({ name: workload.name, reason });
+      continue;
+    }
+    report.workloads.push(await run(workload, field, plan, console.error));
+  }
+  for (const { name, reason } of skipped) console.error(`SKIPPED: ${name}: ${reason}`);
+
+  console.log(markdown(report));
+  if (out !== undefined) await write(report, out);
 }
 
-function print(result: WorkloadResult): void {
-  const ours = seriesOf(result, "pnetwork");
-  for (const { name, title, unit } of result.figures) {
-    console.log(title);
-    for (const series of result.series) {
-      const figure = spreadOf(series, name)!;
-      console.log(
-        `  ${series.contender} ${series.clients}: ${show(figure.median, unit)}` +
-          ` (${show(figure.min, unit)}–${show(figure.max, unit)}), ours to it ` +
-          ratioOf(ours, series, name)?.median.toFixed(2),
-      );
-    }
+async function write(report: Report, directory: string): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
+  const [json, readme] = [`${directory}/peers.json`, `${directory}/README.md`];
+  await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  const written = [json];
+  const text = await Deno.readTextFile(readme).catch(() => undefined);
+  if (text?.includes(BEGIN)) {
+    await Deno.writeTextFile(readme, insert(text, markdown(report), BEGIN, END));
+    written.push(readme);
   }
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ...written] }).output();
+}
+
+/** Which of the names were asked for; all, if none was. */
+function choice(what: string, asked: string | undefined, names: string[]): string[] {
+  if (asked === undefined) return names;
+  return asked.split(",").map((part) => {
+    const found = names.find((name) => name.toLowerCase() === part.trim().toLowerCase());
+    if (found === undefined) {
+      throw new RangeError(`there is no ${what} "${part}", but ${names.join(", ")}`);
+    }
+    return found;
+  });
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new RangeError(`--rounds takes a positive integer, and was given "${text}"`);
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { Program } from "../measure.ts";
-import { commandOf, type Contender } from "./contenders.ts";
+import type { Contender } from "./contenders.ts";
 
 /** How fast the system's clock of CPU time ticks. The same on every Linux. */
 const TICKS_PER_SECOND = 100;
@@ -31,12 +32,19 @@ export class Pair implements AsyncDisposable {
     this.#serverPids = serverPids;
   }
 
-  /** Starts both. */
-  static async start(contender: Contender): Promise<Pair> {
-    const server = start(contender, contender.server);
+  /**
+   * Starts both.
+   *
+   * @param command What runs the contender's programs.
+   */
+  static async start(
+    { server: served, load: loaded }: Contender,
+    command: string[],
+  ): Promise<Pair> {
+    const server = start(command, served);
     const { port, pids = [], forLoad = [] } = await server.next<Hello>();
-    const [file, ...args] = contender.load;
-    const load = start(contender, [file, String(port), ...args, ...forLoad]);
+    const [file, ...args] = loaded;
+    const load = start(command, [file, String(port), ...args, ...forLoad]);
     await load.next();
     return new Pair(server, load, [server.pid, ...pids]);
   }
@@ -76,9 +84,8 @@ export class Pair implements AsyncDisposable {
   }
 }
 
-function start(contender: Contender, program: string[]): Program {
-  const { command, args } = commandOf(contender, program);
-  return new Program(command, args);
+function start([command, ...options]: string[], [file, ...args]: string[]): Program {
+  return new Program(command, [...options, fileURLToPath(new URL(file, import.meta.url)), ...args]);
 }
 
 async function ask(program: Program, question: object): Promise<Record<string, number>> {

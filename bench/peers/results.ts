@@ -4,8 +4,8 @@
  * @module
  */
 
-import { median } from "./quantiles.mjs";
 import { FLOORS } from "./contenders.ts";
+import { median } from "./quantiles.mjs";
 
 /** What one turn of one contender gave, by name. */
 export type Figures = Record<string, number>;
@@ -16,6 +16,7 @@ export interface FigureInfo {
   name: string;
   /** As readers do. */
   title: string;
+  /** All but a rate are costs: less is better. */
   unit: "/s" | "ms" | "µs" | "KiB";
 }
 
@@ -23,7 +24,7 @@ export interface FigureInfo {
 export interface Series {
   contender: string;
   clients: number;
-  /** One for each round that counts. Round by round, all series of a workload were measured close together. */
+  /** One for each round that counts. All series of a workload were measured close together in each of them. */
   rounds: Figures[];
 }
 
@@ -41,11 +42,6 @@ export interface Spread {
   max: number;
 }
 
-/** Everything that is not a rate is a cost. */
-export function isLessBetter({ unit }: FigureInfo): boolean {
-  return unit !== "/s";
-}
-
 /** The series of a contender; with so many clients, if there are several. */
 export function seriesOf(
   result: WorkloadResult | undefined,
@@ -57,37 +53,34 @@ export function seriesOf(
   );
 }
 
-/** One figure over all rounds; `undefined` if it was not measured. */
-export function spreadOf(series: Series | undefined, figure: string): Spread | undefined {
-  const values = valuesOf(series, figure);
-  if (!values) return undefined;
-  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+/** One figure in each round; `undefined` if it was not measured. */
+export function valuesOf(series: Series | undefined, figure: string): number[] | undefined {
+  const values = series?.rounds.map((figures) => figures[figure]);
+  return values && values.length > 0 && values.every(Number.isFinite) ? values : undefined;
 }
 
-/** The ratio of two series, taken within each round; `undefined` if one of them was not measured. */
-export function ratioOf(
+/** The ratio of two series within each round; `undefined` if one of them was not measured. */
+export function ratiosOf(
   ours: Series | undefined,
   theirs: Series | undefined,
   figure: string,
-): Spread | undefined {
+): number[] | undefined {
   const [mine, others] = [valuesOf(ours, figure), valuesOf(theirs, figure)];
-  if (!mine || !others) return undefined;
-  const ratios = mine.map((value, round) => value / others[round]);
-  return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) };
+  return mine && others && mine.map((value, round) => value / others[round]);
+}
+
+/** The middle and the ends. */
+export function spreadOf(values: number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 /** The better one of the bare loops; `undefined` if none was measured. */
-export function floorOf(result: WorkloadResult, figure: FigureInfo): Series | undefined {
-  const sign = isLessBetter(figure) ? 1 : -1;
-  return FLOORS
-    .map((name) => seriesOf(result, name))
-    .filter((series) => valuesOf(series, figure.name) !== undefined)
-    .toSorted((one, other) =>
-      sign * (spreadOf(one, figure.name)!.median - spreadOf(other, figure.name)!.median)
-    )[0];
-}
-
-function valuesOf(series: Series | undefined, figure: string): number[] | undefined {
-  const values = series?.rounds.map((figures) => figures[figure]);
-  return values && values.length > 0 && values.every(Number.isFinite) ? values : undefined;
+export function floorOf(result: WorkloadResult, { name, unit }: FigureInfo): Series | undefined {
+  const medians = FLOORS.flatMap((floor) => {
+    const series = seriesOf(result, floor);
+    const values = valuesOf(series, name);
+    return series && values ? [{ series, value: median(values) }] : [];
+  });
+  medians.sort((one, other) => one.value - other.value);
+  return medians.at(unit === "/s" ? -1 : 0)?.series;
 }

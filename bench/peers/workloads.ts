@@ -64,13 +64,15 @@ const SMALL = readings(100);
 const LARGE = readings(10_000);
 const BURST = 32;
 const WARM_UP_CLIENTS = 200;
+const KIB = 1_024;
 
-const EVERYONE = CONTENDERS.map(({ name }) => name);
-const PLAIN = EVERYONE.filter((name) => !["pnetwork, secure", "pnetwork, TLS"].includes(name));
-const WITH_HANDSHAKE = EVERYONE.filter((name) => name !== "jayson");
-const BROADCASTERS = PLAIN.filter((name) => name !== "jayson");
-/** What it keeps for clients that come back are broadcasts and packets of the server. */
-const ASKED = PLAIN.filter((name) => name !== "Socket.IO, recovery");
+const EVERYONE = without(CONTENDERS.map(({ name }) => name), "Socket.IO, recovery");
+/** Over a plain wire. */
+const PLAIN = without(EVERYONE, "pnetwork, secure", "pnetwork, TLS");
+const WITH_HANDSHAKE = without(EVERYONE, "jayson");
+/** What the server keeps for clients that come back shows only in what it sends by itself. */
+const BROADCASTERS = [...without(PLAIN, "jayson"), "Socket.IO, recovery"];
+const GROWING = [PNETWORK, ...FLOORS, "Socket.IO", "Socket.IO on Bun"];
 
 /** All of them. */
 export function workloads(plan: Plan): Workload[] {
@@ -83,31 +85,31 @@ export function workloads(plan: Plan): Workload[] {
         { name: "p99", title: "request, 1 in flight: p99", unit: "ms" },
         { name: "rate", title: "requests, 1 in flight", unit: "/s" },
       ],
-      entries: entries(ASKED, 1),
+      entries: entries(PLAIN, 1),
       measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 1, ms }),
     },
     {
       name: "requests-64",
       figures: [{ name: "rate", title: "requests, 1 × 64 in flight", unit: "/s" }],
-      entries: entries(EVERYONE.filter((name) => name !== "Socket.IO, recovery"), 1),
+      entries: entries(EVERYONE, 1),
       measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 64, ms }),
     },
     {
       name: "requests-50x16",
       figures: [{ name: "rate", title: "requests, 50 × 16 in flight", unit: "/s" }],
-      entries: entries(ASKED, 50),
+      entries: entries(PLAIN, 50),
       measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 16, ms }),
     },
     {
       name: "flood-small",
       figures: [{ name: "rate", title: "one way, 100 B", unit: "/s" }],
-      entries: entries(EVERYONE.filter((name) => name !== "Socket.IO, recovery"), 1),
+      entries: entries(EVERYONE, 1),
       measure: (pair) => pair.ask("flood", { data: SMALL, ms }),
     },
     {
       name: "flood-large",
       figures: [{ name: "rate", title: "one way, 10 kB", unit: "/s" }],
-      entries: entries(ASKED, 1),
+      entries: entries(PLAIN, 1),
       measure: (pair) => pair.ask("flood", { data: LARGE, ms }),
     },
     broadcasts("broadcast-100", 100, 1),
@@ -122,7 +124,7 @@ export function workloads(plan: Plan): Workload[] {
         { name: "p999", title: "request at half load: p99.9", unit: "ms" },
         { name: "perSecond", title: "the half load", unit: "/s" },
       ],
-      entries: entries(ASKED, 1),
+      entries: entries(PLAIN, 1),
       measure: async (pair) => {
         // Anew each time: what is half a load now need not be one in a minute.
         const { rate } = await pair.ask("requests", { data: SMALL, inFlight: 64, ms: ms / 2 });
@@ -143,7 +145,7 @@ export function workloads(plan: Plan): Workload[] {
         title: `idle connection, of ${idleClients.toLocaleString("en")}`,
         unit: "KiB",
       }],
-      entries: entries(WITH_HANDSHAKE, idleClients),
+      entries: entries(without(PLAIN, "jayson"), idleClients),
       isFresh: true,
       measure: async (pair, { clients }) => {
         await pair.ask("connect", { clients: WARM_UP_CLIENTS });
@@ -152,7 +154,7 @@ export function workloads(plan: Plan): Workload[] {
         await pair.ask("connect", { clients });
         await pair.collect();
         const after = pair.serverBytes;
-        return { kib: (after! - before!) / clients / 1_024 };
+        return { kib: (after! - before!) / clients / KIB };
       },
     },
     growth("growth", 1),
@@ -180,9 +182,7 @@ export function workloads(plan: Plan): Workload[] {
         { name: "cpu", title: "CPU of the server per delivery", unit: "µs" },
         { name: "rate", title: "deliveries", unit: "/s" },
       ],
-      entries: growthClients.flatMap((clients) =>
-        entries([PNETWORK, ...FLOORS, "Socket.IO"], clients)
-      ),
+      entries: growthClients.flatMap((clients) => entries(GROWING, clients)),
       measure: (pair) => measureBroadcasts(pair, packets, ms),
     };
   }
@@ -193,6 +193,10 @@ async function measureBroadcasts(pair: Pair, packets: number, ms: number): Promi
   const { rate, deliveries } = await pair.ask("broadcasts", { data: SMALL, packets, ms });
   const after = pair.serverCpuMs;
   return { rate, cpu: (after! - before!) / deliveries * 1_000 };
+}
+
+function without(names: string[], ...others: string[]): string[] {
+  return names.filter((name) => !others.includes(name));
 }
 
 function entries(contenders: string[], clients: number): Entry[] {
