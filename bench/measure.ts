@@ -7,6 +7,7 @@
 import { TextLineStream } from "@std/streams";
 import { fileURLToPath } from "node:url";
 import { median } from "./peers/quantiles.mjs";
+import { table } from "./table.ts";
 
 export { median, quantile } from "./peers/quantiles.mjs";
 
@@ -58,14 +59,18 @@ export async function takeRounds(
   const names = Object.keys(contenders);
   const figures: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
-    // None is always the one that finds the garbage of the same other one.
-    const order = names.map((name) => ({ name, at: Math.random() }));
-    for (const { name } of order.toSorted((one, other) => one.at - other.at)) {
+    for (const name of shuffled(names)) {
       const measured = await contenders[name]();
       if (round > 0) figures[name].push(measured[figure]);
     }
   }
   return figures;
+}
+
+/** In another order each time, so that none always finds the garbage of the same other one. */
+export function shuffled<Item>(items: Iterable<Item>): Item[] {
+  const order = Array.from(items, (item) => ({ item, at: Math.random() }));
+  return order.toSorted((one, other) => one.at - other.at).map(({ item }) => item);
 }
 
 /** The median of the ratios within each round. */
@@ -75,8 +80,7 @@ export function ratio(ours: number[], theirs: number[]): number {
 
 /** Prints a table that can be copied into the README. */
 export function printTable(header: string[], rows: string[][]): void {
-  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-  console.log([line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n") + "\n");
+  console.log(table(header, rows) + "\n");
 }
 
 /** 12,345 rather than 12345.678. */

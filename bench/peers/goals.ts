@@ -5,14 +5,7 @@
  */
 
 import { FLOORS, PNETWORK } from "./contenders.ts";
-import {
-  floorOf,
-  ratiosOf,
-  type Series,
-  seriesOf,
-  valuesOf,
-  type WorkloadResult,
-} from "./results.ts";
+import { floorOf, ratiosOf, seriesOf, valuesOf, type WorkloadResult } from "./results.ts";
 
 /** Something to be reached. */
 export interface Goal {
@@ -41,15 +34,15 @@ export const GOALS: Goal[] = [
     values: (results) => ratios(results, "requests-1", FLOORS[0], "p50"),
   },
   toPeer("broadcast to 100, bursts", "broadcast-100-burst", "Socket.IO", 3),
-  toPeer("broadcast to 2,000, bursts", "broadcast-2000-burst", "Socket.IO", 3),
+  toPeer("broadcast to 2,000, bursts", "broadcast-2000-burst", "Socket.IO", 3, 2_000),
   toPeer("broadcast to 100, one at a time", "broadcast-100", "Socket.IO", 1),
-  toPeer("broadcast to 2,000, one at a time", "broadcast-2000", "Socket.IO", 1),
+  toPeer("broadcast to 2,000, one at a time", "broadcast-2000", "Socket.IO", 1, 2_000),
   toFloor("one way, 100 B", "flood-small", 0.6),
   toFloor("one way, 10 kB", "flood-large", 0.85),
   {
-    title: "KiB of an idle connection",
+    title: "KiB of an idle connection of 5,000",
     most: 16,
-    values: (results) => valuesOf(seriesOf(results.get("idle"), PNETWORK), "kib"),
+    values: (results) => valuesOf(seriesOf(results.get("idle"), PNETWORK, 5_000), "kib"),
   },
   toPeer("connects", "connects", "Socket.IO", 4),
   growth("one at a time", "growth"),
@@ -69,11 +62,17 @@ function toFloor(what: string, workload: string, least: number): Goal {
   };
 }
 
-function toPeer(what: string, workload: string, peer: string, least: number): Goal {
+function toPeer(
+  what: string,
+  workload: string,
+  peer: string,
+  least: number,
+  clients?: number,
+): Goal {
   return {
     title: `${what}, to ${peer}`,
     least,
-    values: (results) => ratios(results, workload, peer, "rate"),
+    values: (results) => ratios(results, workload, peer, "rate", clients),
   };
 }
 
@@ -97,8 +96,8 @@ function ratios(
   workload: string,
   other: string,
   figure: string,
+  clients?: number,
 ): number[] | undefined {
-  const seriesFor = (contender: string): Series | undefined =>
-    seriesOf(results.get(workload), contender);
+  const seriesFor = (contender: string) => seriesOf(results.get(workload), contender, clients);
   return ratiosOf(seriesFor(PNETWORK), seriesFor(other), figure);
 }

@@ -97,9 +97,10 @@ export async function serveLoad(connect, hello = {}) {
       const counts = await within(
         Promise.all(seats.map(({ client }) => (client.exchange ?? exchange)(turn, client))),
       );
-      const rate = sum(counts) / (performance.now() - start) * 1_000;
+      const took = performance.now() - start;
       clearTimeout(timer);
-      return times ? { rate, ...latencies(times) } : { rate };
+      const count = sum(counts);
+      return { count, rate: count / took * 1_000, ...(times ? latencies(times) : {}) };
     },
 
     /** The first client sends without asking for anything. */
@@ -108,10 +109,10 @@ export async function serveLoad(connect, hello = {}) {
       const start = performance.now();
       const sent = await client.flood(data, start + ms);
       const { handled, last } = await within(client.count());
-      const rate = handled / (performance.now() - start) * 1_000;
+      const took = performance.now() - start;
       if (handled !== sent) throw new Error(`${handled} of ${sent} packets arrived`);
       checker(data, 1)(last);
-      return { rate };
+      return { count: handled, rate: handled / took * 1_000 };
     },
 
     /** The server broadcasts, and again when all clients have heard all of it. */
@@ -146,7 +147,8 @@ export async function serveLoad(connect, hello = {}) {
       const took = performance.now() - start;
       const uneven = seats.filter(({ heard }) => heard !== bursts * packets).length;
       if (uneven > 0) throw new Error(`${uneven} clients did not hear what the others did`);
-      return { rate: bursts * perBurst / took * 1_000, deliveries: bursts * perBurst };
+      const count = bursts * perBurst;
+      return { count, rate: count / took * 1_000 };
     },
 
     /** The first client asks at even intervals, whether or not it was answered, and counts from when it should have. */
@@ -173,7 +175,7 @@ export async function serveLoad(connect, hello = {}) {
           sendDue();
         }),
       );
-      return latencies(times);
+      return { count: wanted, ...latencies(times) };
     },
 
     /** Clients come and go, so many at once. */
@@ -187,7 +189,7 @@ export async function serveLoad(connect, hello = {}) {
           count++;
         }
       });
-      return { rate: count / (performance.now() - start) * 1_000 };
+      return { count, rate: count / (performance.now() - start) * 1_000 };
     },
   });
 }

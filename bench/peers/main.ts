@@ -6,8 +6,9 @@
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { type Chart, chartOf } from "./chart.ts";
 import { CONTENDERS } from "./contenders.ts";
-import { describe, openFiles, prepare } from "./environment.ts";
+import { type Commands, describe, openFiles, prepare } from "./environment.ts";
 import { insert, markdown, type Report } from "./report.ts";
 import { run } from "./run.ts";
 import { FULL, QUICK, workloads } from "./workloads.ts";
@@ -69,25 +70,50 @@ async function main(): Promise<void> {
       skipped.push({ name: workload.name, reason });
       continue;
     }
-    report.workloads.push(await run(workload, field, plan, console.error));
+    const { result, failures } = await run(workload, field, plan, console.error);
+    report.workloads.push(result);
+    skipped.push(...failures);
   }
   for (const { name, reason } of skipped) console.error(`SKIPPED: ${name}: ${reason}`);
 
   console.log(markdown(report));
-  if (out !== undefined) await write(report, out);
+  if (out !== undefined) await write(report, field.commands, out);
 }
 
-async function write(report: Report, directory: string): Promise<void> {
+async function write(report: Report, commands: Commands, directory: string): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   const [json, readme] = [`${directory}/peers.json`, `${directory}/README.md`];
-  await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
   const written = [json];
+  await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
   const text = await Deno.readTextFile(readme).catch(() => undefined);
   if (text?.includes(BEGIN)) {
     await Deno.writeTextFile(readme, insert(text, markdown(report), BEGIN, END));
     written.push(readme);
   }
+  // As the files of the project are.
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ...written] }).output();
+
+  if (!commands.node) return console.error("SKIPPED: the chart: node is not installed");
+  const subtitle = `Median of ${report.rounds} rounds, ${report.date}; more is better`;
+  await Deno.writeTextFile(
+    `${directory}/peers.svg`,
+    await draw(chartOf(report.workloads, subtitle), commands.node),
+  );
+}
+
+async function draw(chart: Chart, [node, ...options]: string[]): Promise<string> {
+  const program = fileURLToPath(new URL("node/chart.mjs", import.meta.url));
+  const child = new Deno.Command(node, {
+    args: [...options, program],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(chart)));
+  await writer.close();
+  const { success, stdout } = await child.output();
+  if (!success) throw new Error("the chart was not drawn");
+  return new TextDecoder().decode(stdout);
 }
 
 /** Which of the names were asked for; all, if none was. */

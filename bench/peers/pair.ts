@@ -59,21 +59,24 @@ export class Pair implements AsyncDisposable {
     await ask(this.#server, { command: "collect" });
   }
 
-  /** How long the server has been at work on any core, in milliseconds; `undefined` where that is not known. */
-  get serverCpuMs(): number | undefined {
-    return total(this.#serverPids, (pid) => {
-      // What comes before the last parenthesis is the name of the program, which may hold anything.
-      const fields = read(pid, "stat")?.replace(/^.*\) /s, "").split(" ");
-      // Fields 14 and 15 of proc(5), of which the first two are gone.
-      return fields && (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
-    });
+  /** The same, and what each of what it counts has cost either side in CPU time, in microseconds. */
+  async measure(command: string, options: object): Promise<Record<string, number>> {
+    const [server, load] = [cpuMs(this.#serverPids), cpuMs([this.#load.pid])];
+    const answer = await this.ask(command, options);
+    const perCount = (before: number, pids: number[]) =>
+      (cpuMs(pids) - before) / answer.count * 1_000;
+    return {
+      ...answer,
+      cpu: perCount(server, this.#serverPids),
+      loadCpu: perCount(load, [this.#load.pid]),
+    };
   }
 
-  /** How much memory of the server's is resident, in bytes; `undefined` where that is not known. */
-  get serverBytes(): number | undefined {
+  /** How much memory of the server's is resident, in bytes; NaN where that is not known. */
+  get serverBytes(): number {
     return total(this.#serverPids, (pid) => {
-      const kib = /^VmRSS:\s*(\d+) kB$/m.exec(read(pid, "status") ?? "")?.[1];
-      return kib === undefined ? undefined : Number(kib) * 1_024;
+      const kib = /^VmRSS:\s*(\d+) kB$/m.exec(read(pid, "status"))?.[1];
+      return Number(kib) * 1_024;
     });
   }
 
@@ -96,25 +99,26 @@ async function ask(program: Program, question: object): Promise<Record<string, n
   return answer;
 }
 
-function read(pid: number, name: string): string | undefined {
+/** How long they have been at work on any core, in milliseconds; NaN where that is not known. */
+function cpuMs(pids: number[]): number {
+  return total(pids, (pid) => {
+    // What comes before the last parenthesis is the name of the program, which may hold anything.
+    const fields = read(pid, "stat").replace(/^.*\) /s, "").split(" ");
+    // Fields 14 and 15 of proc(5), of which the first two are gone.
+    return (Number(fields[11]) + Number(fields[12])) * 1_000 / TICKS_PER_SECOND;
+  });
+}
+
+/** What the system says of a process; nothing, where it has no such file. Only Linux does. */
+function read(pid: number, name: string): string {
   try {
     return Deno.readTextFileSync(`/proc/${pid}/${name}`);
   } catch (error) {
-    // Only Linux has such a file.
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
 }
 
-function total(
-  pids: number[],
-  figureOf: (pid: number) => number | undefined,
-): number | undefined {
-  let sum = 0;
-  for (const pid of pids) {
-    const figure = figureOf(pid);
-    if (figure === undefined) return undefined;
-    sum += figure;
-  }
-  return sum;
+function total(pids: number[], figureOf: (pid: number) => number): number {
+  return pids.reduce((sum, pid) => sum + figureOf(pid), 0);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { table } from "../table.ts";
 import { CONTENDERS, PNETWORK, VARIANTS } from "./contenders.ts";
 import type { Environment } from "./environment.ts";
 import { type Goal, GOALS, type Results } from "./goals.ts";
@@ -72,13 +73,6 @@ export function show(value: number): string {
   const rounded = Number(value.toPrecision(3));
   if (rounded >= 100) return rounded.toLocaleString("en");
   return rounded.toPrecision(rounded < 0.1 ? 2 : 3);
-}
-
-/** A Markdown table; all columns but the first are numbers. */
-export function table(header: string[], rows: string[][]): string {
-  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-  const marks = header.map((_, column) => column === 0 ? "---" : "---:");
-  return [header, marks, ...rows].map(line).join("\n");
 }
 
 interface Row {

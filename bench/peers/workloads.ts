@@ -34,7 +34,7 @@ export const FULL: Plan = {
 
 /** One to see whether everything works, and roughly how well. */
 export const QUICK: Plan = {
-  rounds: 2,
+  rounds: 3,
   turnMs: 200,
   freshRounds: 1,
   idleClients: 1_000,
@@ -86,31 +86,31 @@ export function workloads(plan: Plan): Workload[] {
         { name: "rate", title: "requests, 1 in flight", unit: "/s" },
       ],
       entries: entries(PLAIN, 1),
-      measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 1, ms }),
+      measure: (pair) => pair.measure("requests", { data: SMALL, inFlight: 1, ms }),
     },
     {
       name: "requests-64",
       figures: [{ name: "rate", title: "requests, 1 × 64 in flight", unit: "/s" }],
       entries: entries(EVERYONE, 1),
-      measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 64, ms }),
+      measure: (pair) => pair.measure("requests", { data: SMALL, inFlight: 64, ms }),
     },
     {
       name: "requests-50x16",
       figures: [{ name: "rate", title: "requests, 50 × 16 in flight", unit: "/s" }],
       entries: entries(PLAIN, 50),
-      measure: (pair) => pair.ask("requests", { data: SMALL, inFlight: 16, ms }),
+      measure: (pair) => pair.measure("requests", { data: SMALL, inFlight: 16, ms }),
     },
     {
       name: "flood-small",
       figures: [{ name: "rate", title: "one way, 100 B", unit: "/s" }],
       entries: entries(EVERYONE, 1),
-      measure: (pair) => pair.ask("flood", { data: SMALL, ms }),
+      measure: (pair) => pair.measure("flood", { data: SMALL, ms }),
     },
     {
       name: "flood-large",
       figures: [{ name: "rate", title: "one way, 10 kB", unit: "/s" }],
       entries: entries(PLAIN, 1),
-      measure: (pair) => pair.ask("flood", { data: LARGE, ms }),
+      measure: (pair) => pair.measure("flood", { data: LARGE, ms }),
     },
     broadcasts("broadcast-100", 100, 1),
     broadcasts("broadcast-100-burst", 100, BURST),
@@ -129,14 +129,14 @@ export function workloads(plan: Plan): Workload[] {
         // Anew each time: what is half a load now need not be one in a minute.
         const { rate } = await pair.ask("requests", { data: SMALL, inFlight: 64, ms: ms / 2 });
         const perSecond = Math.round(rate / 2);
-        return { ...await pair.ask("paced", { data: SMALL, perSecond, ms }), perSecond };
+        return { ...await pair.measure("paced", { data: SMALL, perSecond, ms }), perSecond };
       },
     },
     {
       name: "connects",
       figures: [{ name: "rate", title: "connects, 16 at once", unit: "/s" }],
       entries: entries(WITH_HANDSHAKE, 0),
-      measure: (pair) => pair.ask("connects", { ms }),
+      measure: (pair) => pair.measure("connects", { ms }),
     },
     {
       name: "idle",
@@ -154,7 +154,7 @@ export function workloads(plan: Plan): Workload[] {
         await pair.ask("connect", { clients });
         await pair.collect();
         const after = pair.serverBytes;
-        return { kib: (after! - before!) / clients / KIB };
+        return { kib: (after - before) / clients / KIB };
       },
     },
     growth("growth", 1),
@@ -171,7 +171,7 @@ export function workloads(plan: Plan): Workload[] {
         { name: "cpu", title: `${how}: CPU of the server per delivery`, unit: "µs" },
       ],
       entries: entries(BROADCASTERS, clients),
-      measure: (pair) => measureBroadcasts(pair, packets, ms),
+      measure: (pair) => pair.measure("broadcasts", { data: SMALL, packets, ms }),
     };
   }
 
@@ -183,16 +183,9 @@ export function workloads(plan: Plan): Workload[] {
         { name: "rate", title: "deliveries", unit: "/s" },
       ],
       entries: growthClients.flatMap((clients) => entries(GROWING, clients)),
-      measure: (pair) => measureBroadcasts(pair, packets, ms),
+      measure: (pair) => pair.measure("broadcasts", { data: SMALL, packets, ms }),
     };
   }
-}
-
-async function measureBroadcasts(pair: Pair, packets: number, ms: number): Promise<Figures> {
-  const before = pair.serverCpuMs;
-  const { rate, deliveries } = await pair.ask("broadcasts", { data: SMALL, packets, ms });
-  const after = pair.serverCpuMs;
-  return { rate, cpu: (after! - before!) / deliveries * 1_000 };
 }
 
 function without(names: string[], ...others: string[]): string[] {
