@@ -17,7 +17,7 @@ export interface Chart {
 }
 
 /** Those whose bars would say nothing new. */
-const LEFT_OUT = [...FLOORS, ...VARIANTS, "Socket.IO, recovery"];
+const LEFT_OUT = [...FLOORS, ...VARIANTS, "Socket.IO with recovery"];
 const GROWTH = ["growth", "growth-burst"];
 
 /** What there is to draw. */

@@ -24,7 +24,7 @@ export interface Contender {
 export const PNETWORK = "pnetwork";
 
 /** The same, run in other ways. */
-export const VARIANTS = ["pnetwork, no session", "pnetwork, secure", "pnetwork, TLS"];
+export const VARIANTS = ["pnetwork without session", "pnetwork secure", "pnetwork TLS"];
 
 /** The programs that could be the floor. */
 export const FLOORS = ["bare Deno.Conn", "bare node:net"];
@@ -44,7 +44,7 @@ export const CONTENDERS: Contender[] = [
   other(FLOORS[1], "node", "bare_net"),
   other("Socket.IO", "node", "socketio"),
   {
-    ...other("Socket.IO, recovery", "node", "socketio"),
+    ...other("Socket.IO with recovery", "node", "socketio"),
     server: ["node/socketio_server.mjs", "recovery"],
   },
   {

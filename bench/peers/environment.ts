@@ -5,6 +5,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import project from "../../deno.json" with { type: "json" };
 import { type Contender, CONTENDERS, type Runtime } from "./contenders.ts";
 
 const PACKAGES = new URL("node/", import.meta.url);
@@ -53,13 +54,13 @@ export async function prepare(wanted: (name: string) => boolean): Promise<Field>
 
 /** Brings the packages of `package-lock.json`, unless they are there; says how to start what came with them. */
 async function install(): Promise<Commands> {
-  if (await versionOf("npm") === undefined) return {};
   const [lock, installed] = await Promise.all(
     ["package-lock.json", "node_modules/.package-lock.json"].map(async (name) =>
       (await Deno.stat(new URL(name, PACKAGES)).catch(() => undefined))?.mtime?.getTime() ?? 0
     ),
   );
   if (installed < lock) {
+    if (await versionOf("npm") === undefined) return {};
     // What is native among them comes built.
     const { success } = await new Deno.Command("npm", {
       args: ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
@@ -86,7 +87,7 @@ async function install(): Promise<Commands> {
 
 /** The versions of everything that takes part, and what the machine is. */
 export async function describe({ commands }: Field): Promise<Environment> {
-  const versions: Record<string, string> = { deno: Deno.version.deno, v8: Deno.version.v8 };
+  const versions: Record<string, string> = { pnetwork: project.version, deno: Deno.version.deno };
   const programs = { node: commands.node?.[0], bun: commands.bun?.[0], nats: "nats-server" };
   for (const [name, program] of Object.entries(programs)) {
     const version = program && await versionOf(program);
@@ -101,7 +102,7 @@ export async function describe({ commands }: Field): Promise<Environment> {
     processor: await processor(),
     memoryGiB: Math.round(Deno.systemMemoryInfo().total / 2 ** 30),
     system: `${Deno.build.os} ${Deno.osRelease()}`,
-    loadBefore: Deno.loadavg()[0],
+    loadBefore: Number(Deno.loadavg()[0].toFixed(1)),
     versions,
   };
 }

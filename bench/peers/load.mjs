@@ -88,14 +88,18 @@ export async function serveLoad(connect, hello = {}) {
       });
     },
 
-    /** All clients ask, each with so many requests under way. */
-    requests: async ({ data, inFlight, ms }) => {
+    /** All clients ask, each with so many requests under way; those that can do it by hand do, unless told not to. */
+    requests: async ({ data, inFlight, ms, byHand = true }) => {
       const times = inFlight * seats.length === 1 ? /** @type {number[]} */ ([]) : undefined;
       const turn = { data, inFlight, isOver: false, times, check: checker(data) };
       const timer = setTimeout(() => turn.isOver = true, ms);
       const start = performance.now();
       const counts = await within(
-        Promise.all(seats.map(({ client }) => (client.exchange ?? exchange)(turn, client))),
+        Promise.all(
+          seats.map(({ client }) =>
+            byHand && client.exchange ? client.exchange(turn) : exchange(turn, client)
+          ),
+        ),
       );
       const took = performance.now() - start;
       clearTimeout(timer);

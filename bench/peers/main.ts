@@ -9,9 +9,9 @@ import { parseArgs } from "node:util";
 import { type Chart, chartOf } from "./chart.ts";
 import { CONTENDERS } from "./contenders.ts";
 import { type Commands, describe, openFiles, prepare } from "./environment.ts";
-import { insert, markdown, type Report } from "./report.ts";
+import { insert, json, markdown, type Report } from "./report.ts";
 import { run } from "./run.ts";
-import { FULL, QUICK, workloads } from "./workloads.ts";
+import { FULL, type Plan, QUICK, workloads } from "./workloads.ts";
 
 const USAGE = `deno task bench:peers [options]
 
@@ -28,28 +28,50 @@ const END = "<!-- bench:peers ends -->";
 /** A process needs some for itself. */
 const SPARE_FILES = 500;
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string" },
-    peers: { type: "string" },
-    rounds: { type: "string" },
-    quick: { type: "boolean", default: false },
-    out: { type: "string" },
-    help: { type: "boolean", default: false },
-  },
-});
-if (options.help) console.log(USAGE);
-else await main();
+const OPTIONS = {
+  only: { type: "string" },
+  peers: { type: "string" },
+  rounds: { type: "string" },
+  quick: { type: "boolean" },
+  out: { type: "string" },
+  help: { type: "boolean" },
+} as const;
 
-async function main(): Promise<void> {
-  const plan = { ...(options.quick ? QUICK : FULL) };
-  if (options.rounds !== undefined) plan.rounds = plan.freshRounds = number(options.rounds);
-  const only = choice("workload", options.only, workloads(plan).map(({ name }) => name));
-  const peers = choice("contender", options.peers, CONTENDERS.map(({ name }) => name));
-  const isPartial = options.only !== undefined || options.peers !== undefined ||
-    options.rounds !== undefined || options.quick;
-  const out = options.out ?? (isPartial ? undefined : BENCH);
+const orders = readOrders();
+if (orders) await main(orders);
 
+/** What is to be done. */
+interface Orders {
+  plan: Plan;
+  only: string[];
+  peers: string[];
+  /** Where the results go; `undefined` for nowhere. */
+  out: string | undefined;
+}
+
+/** What the command line asks for; `undefined` after telling why there is nothing to do. */
+function readOrders(): Orders | undefined {
+  try {
+    const { values } = parseArgs({ args: Deno.args, options: OPTIONS });
+    if (values.help) return void console.log(USAGE);
+    const plan = { ...(values.quick ? QUICK : FULL) };
+    if (values.rounds !== undefined) plan.rounds = plan.freshRounds = count(values.rounds);
+    const isWhole = !values.quick &&
+      [values.only, values.peers, values.rounds].every((value) => value === undefined);
+    return {
+      plan,
+      only: choice("workload", values.only, workloads(plan).map(({ name }) => name)),
+      peers: choice("contender", values.peers, CONTENDERS.map(({ name }) => name)),
+      out: values.out ?? (isWhole ? BENCH : undefined),
+    };
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    Deno.exitCode = 2;
+  }
+}
+
+async function main({ plan, only, peers, out }: Orders): Promise<void> {
   const field = await prepare((name) => peers.includes(name));
   const { skipped } = field;
   const environment = await describe(field);
@@ -82,9 +104,9 @@ async function main(): Promise<void> {
 
 async function write(report: Report, commands: Commands, directory: string): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  const [json, readme] = [`${directory}/peers.json`, `${directory}/README.md`];
-  const written = [json];
-  await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
+  const [data, readme] = [`${directory}/peers.json`, `${directory}/README.md`];
+  const written = [data];
+  await Deno.writeTextFile(data, json(report));
   const text = await Deno.readTextFile(readme).catch(() => undefined);
   if (text?.includes(BEGIN)) {
     await Deno.writeTextFile(readme, insert(text, markdown(report), BEGIN, END));
@@ -128,7 +150,7 @@ function choice(what: string, asked: string | undefined, names: string[]): strin
   });
 }
 
-function number(text: string): number {
+function count(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
   throw new RangeError(`--rounds takes a positive integer, and was given "${text}"`);

@@ -12,6 +12,7 @@ import {
   type FigureInfo,
   floorOf,
   ratiosOf,
+  type Series,
   seriesOf,
   spreadOf,
   valuesOf,
@@ -49,16 +50,60 @@ export function markdown(report: Report): string {
     "#### Figures",
     "Medians, and in parentheses the least and the most of all rounds.",
     figureTable(rows, [PNETWORK, ...others]),
+    "#### CPU time",
+    "What a request, packet, delivery or connect costs the server and the load, in µs: mostly the same " +
+    "on a machine that does something else besides, where rates are not.",
+    cpuTable(report.workloads, [PNETWORK, ...others]),
     "#### Sessions and wires",
     "In parentheses the ratio to pnetwork as it is by default: with a session, over a plain wire.",
     variantTable(rows),
-    "#### Growth",
-    "What a delivery costs the server in CPU time, in µs, with so many clients; the last columns are " +
-    "the cost with the most of them against that with 100, in CPU time and by the clock.",
-    ...GROWTH.flatMap((name) => growthTable(results.get(name)) ?? []),
+    ...growthSection(GROWTH.flatMap((name) => growthTables(results.get(name)))),
     "#### Goals",
     goalTable(results),
   ].join("\n\n");
+}
+
+/** All of it for programs: what was measured in each round, and what came of it. */
+export function json({ workloads, ...rest }: Report): string {
+  const results: Results = new Map(workloads.map((result) => [result.name, result]));
+  const figuresOf = (result: WorkloadResult, series: Series) => {
+    const ours = seriesOf(result, PNETWORK, series.clients);
+    const names = Object.keys(series.rounds[0] ?? {});
+    return Object.fromEntries(names.flatMap((name) => {
+      const values = valuesOf(series, name);
+      if (!values) return [];
+      const ratios = ratiosOf(ours, series, name);
+      const pnetworkToIt = ratios && digits(spreadOf(ratios).median);
+      const { median, min, max } = spreadOf(values.map(digits));
+      return [[name, { median, min, max, pnetworkToIt, rounds: values.map(digits) }]];
+    }));
+  };
+  const text = JSON.stringify(
+    {
+      ...rest,
+      workloads: workloads.map((result) => ({
+        name: result.name,
+        figures: result.figures,
+        series: result.series.map((series) => ({
+          contender: series.contender,
+          clients: series.clients,
+          figures: figuresOf(result, series),
+        })),
+      })),
+      goals: GOALS.flatMap(({ values, ...goal }) => {
+        const measured = values(results);
+        return measured ? [{ ...goal, measured: digits(spreadOf(measured).median) }] : [];
+      }),
+    },
+    null,
+    2,
+  );
+  // One line for the rounds of a figure.
+  return text.replace(
+    /\[[\s\d.,e-]+\]/g,
+    (list) => `[${list.slice(1, -1).trim().split(/,\s+/).join(", ")}]`,
+  ) +
+    "\n";
 }
 
 /** Puts it between the two marks of a text. */
@@ -66,6 +111,10 @@ export function insert(text: string, inserted: string, begin: string, end: strin
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`the text has no ${begin} before an ${end}`);
   return `${text.slice(0, from + begin.length)}\n\n${inserted}\n\n${text.slice(to)}`;
+}
+
+function digits(value: number): number {
+  return Number(value.toPrecision(4));
 }
 
 /** Three digits, since more mean nothing. */
@@ -117,6 +166,23 @@ function figureTable(rows: Row[], names: string[]): string {
   );
 }
 
+function cpuTable(workloads: WorkloadResult[], names: string[]): string {
+  const rows = workloads.filter(({ name, series }) =>
+    !GROWTH.includes(name) && valuesOf(series[0], "loadCpu") !== undefined
+  );
+  return table(
+    ["", ...names],
+    rows.map((result) => [
+      result.name,
+      ...names.map((name) => {
+        const series = seriesOf(result, name);
+        const [server, load] = [valuesOf(series, "cpu"), valuesOf(series, "loadCpu")];
+        return server && load ? `${middle(server)} + ${middle(load)}` : NOTHING;
+      }),
+    ]),
+  );
+}
+
 function variantTable(rows: Row[]): string {
   return table(
     ["", PNETWORK, ...VARIANTS],
@@ -133,17 +199,27 @@ function variantTable(rows: Row[]): string {
   );
 }
 
-function growthTable(result: WorkloadResult | undefined): string[] | undefined {
-  if (!result) return undefined;
+function growthSection(tables: string[]): string[] {
+  if (tables.length === 0) return [];
+  return [
+    "#### Growth",
+    "What a delivery costs the server in CPU time, in µs, with so many clients; the last columns are " +
+    "the cost with the most of them against that with 100, in CPU time and by the clock.",
+    ...tables,
+  ];
+}
+
+function growthTables(result: WorkloadResult | undefined): string[] {
+  if (!result) return [];
   const sizes = [...new Set(result.series.map(({ clients }) => clients))];
   const most = Math.max(...sizes);
   const names = [...new Set(result.series.map(({ contender }) => contender))];
   const against = (name: string, figure: string) =>
     ratiosOf(seriesOf(result, name, most), seriesOf(result, name, 100), figure);
   return [
-    result.name === "growth" ? "One broadcast at a time:" : "In bursts:",
+    result.name === "growth" ? "One broadcast at a time:" : "In bursts of 32:",
     table(
-      ["", ...sizes.map(String), "CPU", "clock"],
+      ["", ...sizes.map((size) => size.toLocaleString("en")), "CPU", "clock"],
       names.map((name) => [
         name,
         ...sizes.map((clients) => spread(valuesOf(seriesOf(result, name, clients), "cpu"))),
@@ -157,14 +233,14 @@ function growthTable(result: WorkloadResult | undefined): string[] | undefined {
 function goalTable(results: Results): string {
   return table(
     ["", "goal", "measured", "in all rounds", ""],
-    GOALS.map((goal) => {
+    GOALS.flatMap((goal) => {
       const values = goal.values(results);
+      if (!values) return [];
       const { title, least, most } = goal;
       const bound = least === undefined ? `at most ${most}` : `at least ${least}`;
-      if (!values) return [title, bound, NOTHING, NOTHING, ""];
       const { median, min, max } = spreadOf(values);
       const ends = `${min.toFixed(2)}–${max.toFixed(2)}`;
-      return [title, bound, median.toFixed(2), ends, isReached(goal, median) ? "yes" : "**no**"];
+      return [[title, bound, median.toFixed(2), ends, isReached(goal, median) ? "yes" : "**no**"]];
     }),
   );
 }

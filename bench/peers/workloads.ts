@@ -66,13 +66,13 @@ const BURST = 32;
 const WARM_UP_CLIENTS = 200;
 const KIB = 1_024;
 
-const EVERYONE = without(CONTENDERS.map(({ name }) => name), "Socket.IO, recovery");
+const EVERYONE = without(CONTENDERS.map(({ name }) => name), "Socket.IO with recovery");
 /** Over a plain wire. */
-const PLAIN = without(EVERYONE, "pnetwork, secure", "pnetwork, TLS");
+const PLAIN = without(EVERYONE, "pnetwork secure", "pnetwork TLS");
 const WITH_HANDSHAKE = without(EVERYONE, "jayson");
 /** What the server keeps for clients that come back shows only in what it sends by itself. */
-const BROADCASTERS = [...without(PLAIN, "jayson"), "Socket.IO, recovery"];
-const GROWING = [PNETWORK, ...FLOORS, "Socket.IO", "Socket.IO on Bun"];
+const BROADCASTERS = [...without(PLAIN, "jayson"), "Socket.IO with recovery"];
+const GROWING = [PNETWORK, ...FLOORS, "Socket.IO"];
 
 /** All of them. */
 export function workloads(plan: Plan): Workload[] {
@@ -126,8 +126,10 @@ export function workloads(plan: Plan): Workload[] {
       ],
       entries: entries(PLAIN, 1),
       measure: async (pair) => {
-        // Anew each time: what is half a load now need not be one in a minute.
-        const { rate } = await pair.ask("requests", { data: SMALL, inFlight: 64, ms: ms / 2 });
+        // Anew each time: what is half a load now need not be one in a minute. And one by one, as they
+        // are sent then.
+        const full = { data: SMALL, inFlight: 64, ms: ms / 2, byHand: false };
+        const { rate } = await pair.ask("requests", full);
         const perSecond = Math.round(rate / 2);
         return { ...await pair.measure("paced", { data: SMALL, perSecond, ms }), perSecond };
       },

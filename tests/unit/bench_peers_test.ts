@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { chartOf } from "../../bench/peers/chart.ts";
 import { GOALS } from "../../bench/peers/goals.ts";
 import { median, quantiles } from "../../bench/peers/quantiles.mjs";
-import { insert, markdown, type Report, show } from "../../bench/peers/report.ts";
+import { insert, json, markdown, type Report, show } from "../../bench/peers/report.ts";
 import {
   type FigureInfo,
   floorOf,
@@ -105,7 +105,7 @@ Deno.test("a report is put between the marks of a text, in place of the one befo
 Deno.test("a report shows medians, spreads, ratios, and who is missing", () => {
   const text = markdown(report([result({
     pnetwork: [300, 100, 200],
-    "pnetwork, secure": [150, 50, 100],
+    "pnetwork secure": [150, 50, 100],
     "bare Deno.Conn": [600, 200, 400],
     jayson: [100, 50, 200],
   })]));
@@ -141,4 +141,20 @@ Deno.test("a chart has a bar for each contender that was measured, and none for 
     { name: "jayson", shares: [0.25, null] },
   ]);
   assert(chart.workloads.length === 2);
+});
+
+Deno.test("for programs a report has the rounds, their middle and ends, ratios and goals", () => {
+  const { workloads: [{ series }], goals } = JSON.parse(json(report([result({
+    pnetwork: [300, 100.00001, 200],
+    jayson: [100, 50, 200],
+  })])));
+  const rate = { median: 100, min: 50, max: 200, pnetworkToIt: 2, rounds: [100, 50, 200] };
+  assertEquals(series[1], { contender: "jayson", clients: 1, figures: { rate } });
+  assertEquals(series[0].figures.rate.rounds, [300, 100, 200]);
+  const [goal] = goals;
+  assertEquals([goal.title, goal.least, goal.measured], [
+    "requests, 1 × 64 in flight, to jayson",
+    1,
+    2,
+  ]);
 });
