@@ -68,7 +68,8 @@ export function json({ workloads, ...rest }: Report): string {
   const results: Results = new Map(workloads.map((result) => [result.name, result]));
   const figuresOf = (result: WorkloadResult, series: Series) => {
     const ours = seriesOf(result, PNETWORK, series.clients);
-    const names = Object.keys(series.rounds[0] ?? {});
+    // How many there were in a turn is in the rate.
+    const names = Object.keys(series.rounds[0] ?? {}).filter((name) => name !== "count");
     return Object.fromEntries(names.flatMap((name) => {
       const values = valuesOf(series, name);
       if (!values) return [];
