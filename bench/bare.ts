@@ -11,90 +11,223 @@ interface BarePacket {
   id?: number;
 }
 
-async function* barePackets(conn: Deno.Conn): AsyncGenerator<BarePacket[]> {
-  const buffer = new Uint8Array(65_536);
-  const decoder = new TextDecoder();
-  let partial = "";
+/** What a bare server is to send to everybody at once. */
+interface BareBurst {
+  packets: number;
+  data: unknown;
+}
+
+const MIN_BUFFER_BYTES = 1_024;
+const MAX_BUFFER_BYTES = 65_536;
+/** A flood writes when so much of it waits. */
+const BATCH_LENGTH = 65_536;
+const LINE_FEED = 10;
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** Reads until the end, and hands over what came with each read. */
+async function readPackets(
+  conn: Deno.Conn,
+  take: (packets: BarePacket[]) => Promise<void> | void,
+): Promise<void> {
+  let buffer = new Uint8Array(MIN_BUFFER_BYTES);
+  let used = 0;
   for (;;) {
-    const count = await conn.read(buffer);
+    const count = await conn.read(used === 0 ? buffer : buffer.subarray(used));
     if (count === null) return;
-    const text = decoder.decode(buffer.subarray(0, count), { stream: true });
-    const lines = (partial + text).split("\n");
-    partial = lines.pop()!;
-    yield lines.map((line) => JSON.parse(line));
+    used += count;
+    const isFull = used === buffer.length;
+    const end = buffer.lastIndexOf(LINE_FEED, used - 1) + 1;
+    if (end > 0) {
+      const text = decoder.decode(buffer.subarray(0, end));
+      const packets: BarePacket[] = [];
+      for (let from = 0, to; (to = text.indexOf("\n", from)) >= 0; from = to + 1) {
+        packets.push(JSON.parse(text.slice(from, to)));
+      }
+      if (end < used) buffer.copyWithin(0, end, used);
+      used -= end;
+      const taken = take(packets);
+      if (taken) await taken;
+    }
+    if (isFull && (buffer.length < MAX_BUFFER_BYTES || used === buffer.length)) {
+      const larger = new Uint8Array(buffer.length * 4);
+      larger.set(buffer.subarray(0, used));
+      buffer = larger;
+    }
   }
 }
 
 async function writeText(conn: Deno.Conn, text: string): Promise<void> {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+  await writeBytes(conn, encoder.encode(text));
+}
+
+async function writeBytes(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += await conn.write(at === 0 ? bytes : bytes.subarray(at));
+  }
 }
 
 /** Answers whoever connects. */
 export async function serveBare(listener: Deno.TcpListener): Promise<void> {
-  for await (const conn of listener) answerBare(conn);
+  const conns = new Set<Deno.TcpConn>();
+  for await (const conn of listener) answerBare(conn, conns);
 }
 
-async function answerBare(conn: Deno.TcpConn): Promise<void> {
+async function answerBare(conn: Deno.TcpConn, conns: Set<Deno.TcpConn>): Promise<void> {
   conn.setNoDelay(true);
-  for await (const packets of barePackets(conn)) {
+  conns.add(conn);
+  let handled = 0;
+  let last: unknown;
+  await readPackets(conn, (packets) => {
     let replies = "";
-    for (const { id, data } of packets) {
-      if (id !== undefined) replies += JSON.stringify({ data, id }) + "\n";
+    for (const { action, data, id } of packets) {
+      if (action === "note") {
+        handled++;
+        last = data;
+      } else if (action === "burst") {
+        broadcastBare(conns, data as BareBurst);
+      } else if (action === "count") {
+        replies += JSON.stringify({ data: { handled, last }, id }) + "\n";
+        handled = 0;
+      } else {
+        replies += JSON.stringify({ data, id }) + "\n";
+      }
     }
-    if (replies !== "") await writeText(conn, replies);
-  }
+    if (replies !== "") return writeText(conn, replies);
+  });
+  conns.delete(conn);
   conn.close();
+}
+
+/** Each packet stringified once, and all of them in one write for each client. */
+function broadcastBare(conns: Set<Deno.TcpConn>, { packets, data }: BareBurst): void {
+  let text = "";
+  for (let n = 0; n < packets; n++) text += JSON.stringify({ action: "tick", data }) + "\n";
+  const bytes = encoder.encode(text);
+  for (const conn of conns) writeBytes(conn, bytes);
 }
 
 /** The other side. */
 export class BareClient implements Disposable {
   readonly #conn: Deno.TcpConn;
-  readonly #packets: AsyncGenerator<BarePacket[]>;
+  readonly #hear: (data: unknown) => void;
+  readonly #waiting = new Map<number, (data: unknown) => void>();
+  #takeReplies: ((packets: BarePacket[]) => Promise<void> | void) | undefined;
+  #unsent = "";
   #lastId = 0;
 
-  private constructor(conn: Deno.TcpConn) {
+  private constructor(conn: Deno.TcpConn, hear: (data: unknown) => void) {
     this.#conn = conn;
-    this.#packets = barePackets(conn);
+    this.#hear = hear;
+    readPackets(conn, (packets) => (this.#takeReplies ?? this.#take)(packets)).catch((error) => {
+      // A pending read ends when this side closes.
+      if (!(error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.BadResource)) {
+        throw error;
+      }
+    });
   }
 
-  /** Connects. */
-  static async connect(port: number): Promise<BareClient> {
+  /**
+   * Connects.
+   *
+   * @param hear Is given what is broadcast.
+   */
+  static async connect(
+    port: number,
+    hear: (data: unknown) => void = () => {},
+  ): Promise<BareClient> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     conn.setNoDelay(true);
-    return new BareClient(conn);
+    return new BareClient(conn, hear);
   }
 
-  /** Sends so many requests, at most so many of them unanswered. */
-  async exchange(data: unknown, count: number, inFlight: number): Promise<void> {
-    let unsent = count;
-    let unanswered = 0;
-    let room = inFlight;
-    while (unsent > 0 || unanswered > 0) {
+  /** Asks, and writes all that is asked in one turn at once. */
+  request(action: string, data: unknown): Promise<unknown> {
+    const id = ++this.#lastId;
+    this.send({ action, data, id });
+    return new Promise((resolve) => this.#waiting.set(id, resolve));
+  }
+
+  /** Sends a packet with all others of this turn. */
+  send(packet: BarePacket): void {
+    if (this.#unsent === "") {
+      queueMicrotask(() => {
+        const text = this.#unsent;
+        this.#unsent = "";
+        // Little enough for a socket to take it at once, so that writes never overlap.
+        writeText(this.#conn, text);
+      });
+    }
+    this.#unsent += JSON.stringify(packet) + "\n";
+  }
+
+  /**
+   * Asks by hand: for each batch of replies one write with as many requests, and no promise for any.
+   *
+   * @param next Is asked after each reply, with the reply, whether another request is to follow.
+   * @returns How many there were.
+   */
+  exchange(data: unknown, inFlight: number, next: (reply: unknown) => boolean): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    let expected = this.#lastId + 1;
+    const first = expected;
+    let isOver = false;
+    const ask = (count: number) => {
       let text = "";
-      for (; room > 0 && unsent > 0; room--, unsent--, unanswered++) {
+      for (let n = 0; n < count; n++) {
         text += JSON.stringify({ action: "echo", data, id: ++this.#lastId }) + "\n";
       }
-      if (text !== "") await writeText(this.#conn, text);
-      const { value } = await this.#packets.next();
-      unanswered -= value.length;
-      room += value.length;
-    }
+      return writeText(this.#conn, text);
+    };
+    this.#takeReplies = (packets) => {
+      for (const { id, data } of packets) {
+        if (id !== expected++) {
+          throw new Error(`the reply to ${id} came for that to ${expected - 1}`);
+        }
+        isOver = !next(data) || isOver;
+      }
+      if (!isOver) return ask(packets.length);
+      if (expected <= this.#lastId) return;
+      this.#takeReplies = undefined;
+      resolve(expected - first);
+    };
+    ask(inFlight);
+    return promise;
   }
 
-  /** Sends so many packets, and waits until the last one has been read. */
-  async flood(data: unknown, count: number): Promise<void> {
+  /**
+   * Sends packets that nobody answers, and writes whenever a batch of them is full.
+   *
+   * @param isEnough Is asked after each 64.
+   * @returns How many there were.
+   */
+  async flood(data: unknown, isEnough: (sent: number) => boolean): Promise<number> {
+    let sent = 0;
     let text = "";
-    for (let n = 0; n < count; n++) {
-      text += JSON.stringify({ action: "note", data }) + "\n";
-      if (text.length > 65_536) {
+    while (!isEnough(sent)) {
+      for (let n = 0; n < 64; n++) {
+        text += JSON.stringify({ action: "note", data }) + "\n";
+        if (text.length < BATCH_LENGTH) continue;
         await writeText(this.#conn, text);
         text = "";
       }
+      sent += 64;
     }
     await writeText(this.#conn, text);
-    await this.exchange(data, 1, 1);
+    return sent;
   }
+
+  #take = (packets: BarePacket[]): void => {
+    for (const { id, data } of packets) {
+      if (id === undefined) {
+        this.#hear(data);
+        continue;
+      }
+      this.#waiting.get(id)!(data);
+      this.#waiting.delete(id);
+    }
+  };
 
   /** Closes it. */
   [Symbol.dispose](): void {

@@ -6,23 +6,16 @@
 
 import { TextLineStream } from "@std/streams";
 import { fileURLToPath } from "node:url";
+import { median } from "./peers/quantiles.mjs";
+import { table } from "./table.ts";
+
+export { median, quantile } from "./peers/quantiles.mjs";
 
 /** How often everything is measured. */
 export const ROUNDS = 5;
 
 /** One of several things that are measured in the same run. Resolves to figures by name. */
 export type Contender = () => Promise<Record<string, number>>;
-
-/** The one in the middle. */
-export function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
-/** The value that this share of them does not exceed. */
-export function quantile(values: number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-}
 
 /**
  * Lets ours and the floor take turns, so that what else the machine does meets both, and takes the
@@ -66,14 +59,18 @@ export async function takeRounds(
   const names = Object.keys(contenders);
   const figures: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++) {
-    // None is always the one that finds the garbage of the same other one.
-    const order = names.map((name) => ({ name, at: Math.random() }));
-    for (const { name } of order.toSorted((one, other) => one.at - other.at)) {
+    for (const name of shuffled(names)) {
       const measured = await contenders[name]();
       if (round > 0) figures[name].push(measured[figure]);
     }
   }
   return figures;
+}
+
+/** In another order each time, so that none always finds the garbage of the same other one. */
+export function shuffled<Item>(items: Iterable<Item>): Item[] {
+  const order = Array.from(items, (item) => ({ item, at: Math.random() }));
+  return order.toSorted((one, other) => one.at - other.at).map(({ item }) => item);
 }
 
 /** The median of the ratios within each round. */
@@ -83,8 +80,7 @@ export function ratio(ours: number[], theirs: number[]): number {
 
 /** Prints a table that can be copied into the README. */
 export function printTable(header: string[], rows: string[][]): void {
-  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-  console.log([line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n") + "\n");
+  console.log(table(header, rows) + "\n");
 }
 
 /** 12,345 rather than 12345.678. */
@@ -92,19 +88,17 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }
 
-/** A program of ours, running, that answers a line with a line. */
-export class Helper implements AsyncDisposable {
+/** A program, running, that answers a line with a line. It ends when its standard input does. */
+export class Program implements AsyncDisposable {
+  /** Its process. */
+  readonly pid: number;
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
 
-  /** @param url The program. It ends when its standard input does. */
-  constructor(url: string, args: string[], runtimeArgs: string[] = []) {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net=127.0.0.1", ...runtimeArgs, fileURLToPath(url), ...args],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
+  constructor(command: string, args: string[]) {
+    this.#child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
+    this.pid = this.#child.pid;
     this.#input = this.#child.stdin.getWriter();
     this.#lines = this.#child.stdout
       .pipeThrough(new TextDecoderStream())
@@ -127,9 +121,18 @@ export class Helper implements AsyncDisposable {
 
   /** Ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close();
+    // Whoever has ended by itself has no input any more.
+    await this.#input.close().catch(() => {});
     await this.#child.status;
     await this.#lines.cancel();
+  }
+}
+
+/** A program of ours. */
+export class Helper extends Program {
+  constructor(url: string, args: string[], runtimeArgs: string[] = []) {
+    const permissions = ["--allow-net=127.0.0.1", ...runtimeArgs];
+    super(Deno.execPath(), ["run", ...permissions, fileURLToPath(url), ...args]);
   }
 }
 

@@ -19,7 +19,7 @@ import {
 } from "./measure.ts";
 
 const DATA = readings(100);
-const COUNTS = { one: 8_000, many: 60_000, flood: 150_000 };
+const COUNTS = { one: 8_000, many: 60_000, flood: 150_400 };
 const IN_FLIGHT = 64;
 
 if (Deno.args[0] === "serve") await serve();
@@ -54,7 +54,7 @@ async function measure(): Promise<void> {
 
   const one = await takeTurns(
     latencies(COUNTS.one, () => client.request("echo", DATA)),
-    latencies(COUNTS.one, () => bare.exchange(DATA, 1, 1)),
+    latencies(COUNTS.one, () => bare.exchange(DATA, 1, () => false)),
   );
   const many = await takeTurns(
     rate(COUNTS.many, async () => {
@@ -63,7 +63,10 @@ async function measure(): Promise<void> {
         while (left-- > 0) await client.request("echo", DATA);
       }));
     }),
-    rate(COUNTS.many, () => bare.exchange(DATA, COUNTS.many, IN_FLIGHT)),
+    rate(COUNTS.many, () => {
+      let left = COUNTS.many - IN_FLIGHT;
+      return bare.exchange(DATA, IN_FLIGHT, () => left-- > 0);
+    }),
   );
   const flood = await takeTurns(
     rate(COUNTS.flood, async () => {
@@ -72,7 +75,10 @@ async function measure(): Promise<void> {
       }
       await client.request("count");
     }),
-    rate(COUNTS.flood, () => bare.flood(DATA, COUNTS.flood)),
+    rate(COUNTS.flood, async () => {
+      await bare.flood(DATA, (sent) => sent >= COUNTS.flood);
+      await bare.request("count", null);
+    }),
   );
   printTable(["", "pnetwork", "floor", "ratio"], [
     row("requests/s, 1 in flight", one.get("rate")!),
