@@ -11,7 +11,7 @@ import { CONTENDERS } from "./contenders.ts";
 import { type Commands, describe, openFiles, prepare } from "./environment.ts";
 import { insert, json, markdown, type Report } from "./report.ts";
 import { run } from "./run.ts";
-import { FULL, type Plan, QUICK, workloads } from "./workloads.ts";
+import { FULL, type Plan, QUICK, WARM_UP_CLIENTS, workloads } from "./workloads.ts";
 
 const USAGE = `deno task bench:peers [options]
 
@@ -25,8 +25,8 @@ const USAGE = `deno task bench:peers [options]
 const BENCH = fileURLToPath(new URL("..", import.meta.url));
 const BEGIN = "<!-- bench:peers begins -->";
 const END = "<!-- bench:peers ends -->";
-/** A process needs some for itself. */
-const SPARE_FILES = 500;
+/** A process needs some for itself, and for the clients that are there before the others. */
+const SPARE_FILES = WARM_UP_CLIENTS + 500;
 
 const OPTIONS = {
   only: { type: "string" },
