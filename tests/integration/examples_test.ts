@@ -10,7 +10,8 @@ import {
 import { TextLineStream } from "@std/streams";
 import { fileURLToPath } from "node:url";
 import type { Chat } from "../../examples/chat/contract.ts";
-import { Client, RequestError } from "../../mod.ts";
+import { serverOf } from "../../examples/cores/rooms.ts";
+import { Client, type CloseInfo, HandshakeError, RequestError } from "../../mod.ts";
 import { DEAD_PORT } from "../support/cli.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { until, within } from "../support/wait.ts";
@@ -147,10 +148,12 @@ async function ship(port: number, path: string, input: Uint8Array = new Uint8Arr
 
 Deno.test("every example has a command in the README, or is imported by one that has", async () => {
   const files: string[] = [];
-  for (const directory of ["examples/", "examples/chat/"]) {
+  for (const directory of ["examples/", "examples/chat/", "examples/cores/"]) {
     for await (const { name, isFile, isDirectory } of Deno.readDir(new URL(directory, root))) {
       if (isFile && name !== "README.md") files.push(directory + name);
-      if (isDirectory) assert(["chat", "clients"].includes(name), `${name} is looked into`);
+      if (isDirectory) {
+        assert(["chat", "clients", "cores"].includes(name), `${name} is looked into`);
+      }
     }
   }
   assert(files.length > 0);
@@ -165,7 +168,7 @@ Deno.test("every example has a command in the README, or is imported by one that
 async function importsOf(file: string): Promise<string[]> {
   const base = new URL(file, root);
   const text = await Deno.readTextFile(base);
-  return [...text.matchAll(/ from "(\.[^"]+)"/g)].map(([, specifier]) =>
+  return [...text.matchAll(/\b(?:from |URL\()"(\.[^"]+)"/g)].map(([, specifier]) =>
     new URL(specifier, base).href.slice(root.href.length)
   );
 }
@@ -374,6 +377,106 @@ Deno.test({
     assertEquals(await server.end(), { code: 0, lines: [], errors: "" });
     await ada.type("/quit");
     assertEquals(await ada.end(), { code: 0, lines: [], errors: "" });
+  },
+});
+
+/** The servers that share out the rooms, each behind a proxy, and for each a room that is there. */
+async function roomServers() {
+  await using stack = new AsyncDisposableStack();
+  const servers = stack.use(
+    new Example("examples/cores/servers.ts", ["--port", "0", "--port", "0"]),
+  );
+  const proxies: FaultyProxy[] = [];
+  for (let n = 0; n < 2; n++) {
+    proxies.push(stack.use(await FaultyProxy.listen({ to: await servers.port() })));
+  }
+  const rooms = new Map<FaultyProxy, string>();
+  for (let n = 0; rooms.size < proxies.length; n++) {
+    rooms.set(await serverOf(proxies, `room ${n}`), `room ${n}`);
+  }
+  const owned = stack.move();
+  return {
+    servers,
+    proxies,
+    rooms: proxies.map((proxy) => rooms.get(proxy)!),
+    /** Someone in a room, who has been let in. */
+    async enter(room: string): Promise<Example> {
+      const args = proxies.flatMap(({ port }) => ["--port", `${port}`]);
+      const client = new Example("examples/cores/client.ts tea", args, { tea: room });
+      const { port } = await serverOf(proxies, room);
+      assertEquals(
+        await client.line() ?? (await client.end()).errors,
+        `* in ${room} at 127.0.0.1:${port}`,
+      );
+      return client;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+Deno.test("cores: who is in one room is at one server, and who is in another at another", async () => {
+  await using scene = await roomServers();
+  const [here, there] = scene.rooms;
+  await using ada = await scene.enter(here);
+  await using bob = await scene.enter(here);
+  await using cyd = await scene.enter(there);
+  await ada.type("hello");
+  assertEquals(await ada.line(), "* heard by 1");
+  assertEquals(await bob.line(), "hello");
+  await cyd.type("\x1b[2J");
+  assertEquals(await cyd.line(), "* heard by 0");
+  await bob.type("\x1b[2J");
+  assertEquals(await bob.line(), "* heard by 1");
+  assertEquals(await ada.line(), "\\u{1b}[2J");
+  for (const client of [ada, bob, cyd]) {
+    assertEquals(await client.end(), { code: 0, lines: [], errors: "" });
+  }
+});
+
+Deno.test("cores: who is cut off comes back to the same server, and has missed nothing", async () => {
+  await using scene = await roomServers();
+  const clients = await Promise.all([...scene.rooms, ...scene.rooms].map(scene.enter));
+  await using stack = new AsyncDisposableStack();
+  for (const client of clients) stack.use(client);
+  for (let cut = 0; cut < 3; cut++) {
+    for (const proxy of scene.proxies) proxy.cutAll();
+    for (const client of clients) assertEquals(await client.line(), "* back: nothing was missed");
+  }
+  const [one, other, oneToo, otherToo] = clients;
+  await one.type("one");
+  assertEquals(await oneToo.line(), "one");
+  await other.type("other");
+  assertEquals(await otherToo.line(), "other");
+});
+
+Deno.test("cores: nobody comes in without a room", async () => {
+  await using scene = await roomServers();
+  const [{ port }] = scene.proxies;
+  for (const auth of [undefined, 7, "", "x".repeat(65)]) {
+    await using client = new Client({ port, auth });
+    await assertRejects(() => client.start(), HandshakeError, "a room has 1 to 64 characters");
+  }
+});
+
+Deno.test({
+  name: "cores: Ctrl-C ends all servers, and the program with them",
+  ignore,
+  async fn() {
+    await using scene = await roomServers();
+    await using stack = new AsyncDisposableStack();
+    const goodbyes: Promise<string>[] = [];
+    for (const { port } of scene.proxies) {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      const onDetach = (_connection: unknown, { reason }: CloseInfo) => resolve(reason);
+      goodbyes.push(promise);
+      await stack.use(new Client({ port, auth: "tea", maxAttempts: 0, onDetach })).start();
+    }
+    scene.servers.kill("SIGINT");
+    assertEquals(await within(Promise.all(goodbyes), "two goodbyes"), [
+      "the servers are shutting down",
+      "the servers are shutting down",
+    ]);
+    assertEquals(await scene.servers.end(), { code: 0, lines: [], errors: "" });
   },
 });
 
