@@ -352,7 +352,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   /** Ends the connection in order. Calling it again waits for the same end. */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
-    this.#closing.abort(new ConnectionError("CLOSED", "the client was closed"));
+    this.#giveUp("the client was closed");
     const closing = this.#connection?.close(options);
     // Whoever called start() is told why it failed; here it is enough that it has ended.
     await this.#connecting?.catch(() => {});
@@ -362,6 +362,12 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       this.#state = "closed";
       this.#closed.resolve({ code: "CLOSED", reason: options.reason ?? "closed" });
     }
+  }
+
+  /** Connects no more, from whatever state. */
+  #giveUp(message: string): void {
+    // The stack of an error costs more than the rest of a goodbye.
+    if (!this.#closing.signal.aborted) this.#closing.abort(new ConnectionError("CLOSED", message));
   }
 
   /** Closes it. */
@@ -431,7 +437,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       },
       onGoAway: (retryAfterMs) => this.#dialler.waitNext(retryAfterMs),
       onEnd: (info) => {
-        this.#closing.abort(new ConnectionError("CLOSED", "the connection has ended"));
+        this.#giveUp("the connection has ended");
         forgetConnection(this.clients, connection.token!);
         this.#disconnected(connection, info);
       },

@@ -22,7 +22,9 @@ import type { Sweep } from "./sweep.ts";
 /** Holds one key pair, or none yet. */
 export class KeyHolder {
   readonly #sweep: Sweep;
-  readonly #over = new AbortController();
+  /** Calls off what waits; made when something does. */
+  #over: AbortController | undefined;
+  #hasEnded = false;
   #keys: EncryptKeys | undefined;
 
   /**
@@ -73,14 +75,21 @@ export class KeyHolder {
       if (!isSealed(packet.data)) {
         throw new RequestError("INVALID_DATA", "the data must be sealed");
       }
-      const wait = (ms: number) => this.#sweep.pause(ms, this.#over.signal);
+      const wait = (ms: number) => this.#pause(ms);
       return (await openPacket(packet, this.#required(), {}, wait)).data;
     };
   }
 
   /** What waits to be opened is not worth it any more. */
   end(): void {
-    this.#over.abort();
+    this.#hasEnded = true;
+    this.#over?.abort();
+  }
+
+  #pause(ms: number): Promise<void> {
+    this.#over ??= new AbortController();
+    if (this.#hasEnded) this.#over.abort();
+    return this.#sweep.pause(ms, this.#over.signal);
   }
 
   #required(): EncryptKeys {

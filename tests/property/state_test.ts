@@ -142,7 +142,7 @@ Deno.test("whatever time does, each deadline is met once: never early, and not l
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      using time = new FakeTime();
+      using time = new FakeTime({ withDate: true });
       const sweep = new Sweep();
       const started: { deadline: number; called: number[]; callOff: () => void; off?: boolean }[] =
         [];

@@ -1,5 +1,5 @@
 /**
- * Takes the place of `setTimeout`, `clearTimeout`, `performance.now` and `Date.now` until it is disposed of, so
+ * Takes the place of `setTimeout`, `clearTimeout` and `performance.now` until it is disposed of, so
  * that a test passes the time in.
  */
 export class FakeTime implements Disposable {
@@ -11,7 +11,8 @@ export class FakeTime implements Disposable {
   readonly #dateNow = Date.now;
   #lastId = 0;
 
-  constructor() {
+  /** @param options Whether the time of day passes with it, and stands still with it. */
+  constructor({ withDate = false } = {}) {
     const set = (callback: () => void, ms: number = 0) => {
       this.#timers.set(++this.#lastId, { at: this.now + ms, callback });
       return this.#lastId;
@@ -19,7 +20,8 @@ export class FakeTime implements Disposable {
     globalThis.setTimeout = set as unknown as typeof setTimeout;
     globalThis.clearTimeout = (id) => void this.#timers.delete(Number(id));
     performance.now = () => this.now;
-    Date.now = () => this.now;
+    const ahead = Date.now() - this.now;
+    if (withDate) Date.now = () => ahead + this.now;
   }
 
   /** How many timers are set. */

@@ -8,7 +8,7 @@ import { FakeTime } from "../support/fake_time.ts";
 
 /** Questions to a peer that is not there, on a clock that stands still unless it is told to go on. */
 class Scene implements Disposable {
-  readonly time = new FakeTime();
+  readonly time = new FakeTime({ withDate: true });
   readonly sweep = new Sweep();
   readonly session = new Session<unknown>(3);
   readonly questions = new Questions(this.session, this.sweep, 1_000);

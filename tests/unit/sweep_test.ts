@@ -539,3 +539,17 @@ Deno.test("a pause is over after its time, or fails with the signal's reason, an
   await assertRejects(() => sweep.pause(60_000, off.signal), RangeError, "enough");
   assertEquals(sweep.nextTick, Infinity);
 });
+
+Deno.test("what is asked for with every packet is as late as a millisecond, and no later than the clock", () => {
+  using time = new FakeTime({ withDate: true });
+  const sweep = new Sweep();
+  for (const ms of [0, 1, 1, 250, 60_000]) {
+    time.advance(ms);
+    assertEquals(sweep.recent, sweep.now());
+  }
+  sweep.add(new Entry(sweep.now() + 100_000));
+  const before = sweep.now();
+  // The process is stopped: the clock waits for the tick that is overdue.
+  time.stop(60_000);
+  assertEquals(sweep.recent, before + 1_000);
+});
