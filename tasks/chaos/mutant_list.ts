@@ -22,6 +22,11 @@
  * | a packet that was taken back goes out | x | x |
  * | a check that takes its time lets others pass | x | x |
  * | a wire that took nothing counts as one that took all | | x |
+ * | a packet goes out again without saying what it asks for | x | x |
+ * | a question takes the place of one that waits | | x |
+ * | a request that came before the last one is answered no more | | x |
+ * | what waits counts for as many bytes as it has characters | | x |
+ * | an entry that is put off is looked at no more | | x |
  *
  * @module
  */
@@ -45,6 +50,9 @@ export const CHAOS = "chaos";
 
 const ARRIVALS_TEST = "tests/unit/arrivals_test.ts";
 const INBOX_TEST = "tests/unit/inbox_test.ts";
+const SESSION_TEST = "tests/unit/session_test.ts";
+const OUTSTANDING_TEST = "tests/unit/outstanding_test.ts";
+const SWEEP_TEST = "tests/unit/sweep_test.ts";
 const OUTBOX_TEST = "tests/unit/outbox_test.ts";
 const PULSE_TEST = "tests/unit/pulse_test.ts";
 const WINDOW_TEST = "tests/unit/window_test.ts";
@@ -64,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a resume does not prune what the peer has",
     file: "conversation.ts",
-    from: "this.#session.delivery!.window.acknowledge(ack);",
+    from: "this.session.delivery!.window.acknowledge(ack);",
     to: "",
     caughtBy: [CHAOS],
   },
@@ -78,8 +86,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the wire before is not let go of at a takeover",
     file: "conversation.ts",
-    from: 'if (this.#state === "open") {\n      this.#release({ code: "TAKEN_OVER"',
-    to: 'if (this.#state === "closed") {\n      this.#release({ code: "TAKEN_OVER"',
+    from: 'if (this.#state === "open") {\n      const info = { code: "TAKEN_OVER"',
+    to: 'if (this.#state === "closed") {\n      const info = { code: "TAKEN_OVER"',
     caughtBy: [CHAOS, TAKEOVER_TEST],
   },
   {
@@ -120,8 +128,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nothing goes out again on the next wire",
     file: "outbox.ts",
-    from: "for (const entry of this.#session.delivery?.window ?? []) this.#put(entry);",
-    to: "",
+    from: "for (const entry of this.#session.delivery?.window ?? []) {",
+    to: "for (const entry of [] as Entry[]) {",
     caughtBy: [CHAOS, OUTBOX_TEST],
   },
   {
@@ -148,8 +156,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "requests do not outlive their wire",
     file: "conversation.ts",
-    from: "for (const { reject } of this.#session.pings.takeAll()) reject(closeError(info));",
-    to: "for (const { reject } of this.#session.requests.takeAll()) reject(closeError(info));",
+    from: "for (const { reject } of this.session.pings.takeAll()) reject(closeError(info));",
+    to: "for (const { reject } of this.session.requests.takeAll()) reject(closeError(info));",
     caughtBy: [CHAOS, RESUME_TEST],
   },
   {
@@ -183,8 +191,43 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a wire that took nothing counts as one that took all",
     file: "window.ts",
-    from: "entry.wasWritten ||= entry.at < offered;",
+    from: "entry.wasWritten ||= entry.at !== NOT_ON_WIRE && entry.at < offered;",
     to: "entry.wasWritten = true;",
     caughtBy: [WINDOW_TEST],
+  },
+  {
+    name: "a packet goes out again without saying what it asks for",
+    file: "outbox.ts",
+    from: "this.#stamper.tailAgain(age, id, replyTo, seq)",
+    to: "this.#stamper.tailAgain(age, undefined, replyTo, seq)",
+    caughtBy: [CHAOS, OUTBOX_TEST],
+  },
+  {
+    name: "a question takes the place of one that waits",
+    file: "outstanding.ts",
+    from: "while (this.#slots[id & mask]) id++;",
+    to: "",
+    caughtBy: [OUTSTANDING_TEST],
+  },
+  {
+    name: "a request that came before the last one is answered no more",
+    file: "session.ts",
+    from: "this.#answering.set(this.#lastId, this.#lastRequest);",
+    to: "",
+    caughtBy: [SESSION_TEST],
+  },
+  {
+    name: "what waits counts for as many bytes as it has characters",
+    file: "packet.ts",
+    from: "return text.length * 3;",
+    to: "return text.length;",
+    caughtBy: [OUTBOX_TEST, WINDOW_TEST],
+  },
+  {
+    name: "an entry that is put off is looked at no more",
+    file: "sweep.ts",
+    from: "      this.by(entry, entry.nextDeadline());\n    }",
+    to: "    }",
+    caughtBy: [SWEEP_TEST],
   },
 ];
