@@ -453,6 +453,7 @@ Deno.test("a client's @goaway means nothing to a server", async () => {
     const peer = await register({ session: true });
     const connection = server.clients.get(peer.token)!;
     await peer.sendPacket({ action: "@goaway", data: { retryAfterMs: 5 } });
+    await peer.ping();
     connection.sendPacket({ action: "n", data: 1 });
     assertEquals((await nextNumbered(peer)).data, 1);
     assertEquals(connection.stats.ignored, 1);

@@ -5,11 +5,14 @@
  */
 
 import { AssertionError } from "@std/assert";
+import { setImmediate } from "node:timers";
 
 /** Far longer than anything here takes, so that only what will never come runs into it. */
 export const PATIENCE_MS = 10_000;
 
-const POLL_MS = 2;
+/** So often it is looked in turns of the event loop; most waits are over by then. */
+const QUICK_LOOKS = 300;
+const POLL_MS = 1;
 
 /** Settles like `promise`; fails when that takes too long. */
 export async function within<T>(
@@ -36,14 +39,21 @@ export async function until(
   ms: number = PATIENCE_MS,
 ): Promise<void> {
   const deadline = performance.now() + ms;
-  while (!condition()) {
+  for (let look = 0; !condition(); look++) {
     if (performance.now() > deadline) {
       throw new AssertionError(
         `Waited ${ms} ms until ${typeof what === "string" ? what : what()}.`,
       );
     }
-    await pause(POLL_MS);
+    await (look < QUICK_LOOKS ? turn() : pause(POLL_MS));
   }
+}
+
+/** Lets one turn of the event loop pass, sockets included: a timer takes two milliseconds at least. */
+export async function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  await promise;
 }
 
 /** For pacing what a test does in the background; nothing may depend on how long it takes. */
