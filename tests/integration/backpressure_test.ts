@@ -201,7 +201,7 @@ onBothSides(
 
 onBothSides(
   "a peer that stalls while much waits for it ends as SLOW_CONSUMER after stallTimeoutMs",
-  { maxBufferedBytes: 400_000, stallTimeoutMs: 1_000 },
+  { maxBufferedBytes: 400_000, stallTimeoutMs: 300 },
   async ({ peer, connection }) => {
     await fill(peer, connection, 100_000);
     const start = performance.now();
@@ -215,7 +215,7 @@ onBothSides(
   { maxBufferedBytes: 8_000_000, stallTimeoutMs: 50 },
   async ({ peer, connection }) => {
     await fill(peer, connection, 50_000);
-    await pause(300);
+    await pause(200);
     assertEquals(connection.state, "open");
     peer.goOnReading();
     await until(() => connection.stats.buffered === 0, "all was taken");
@@ -227,7 +227,7 @@ onBothSides(
 Deno.test("a peer that takes what is sent to it slowly but steadily is left alone", async () => {
   await withSocketPath(async (path) => {
     // Several times shorter than all the taking, and much longer than each pause.
-    const limits = { maxBufferedBytes: 8_000_000, stallTimeoutMs: 400 };
+    const limits = { maxBufferedBytes: 8_000_000, stallTimeoutMs: 200 };
     await withServer({ path, ...limits }, async ({ register, server }) => {
       const peer = await register();
       const connection = server.clients.get(peer.token)!;
@@ -238,7 +238,7 @@ Deno.test("a peer that takes what is sent to it slowly but steadily is left alon
       const start = performance.now();
       while (connection.stats.buffered > 500_000 && connection.state === "open") {
         await peer.take(100_000);
-        await pause(20);
+        await pause(10);
       }
       assertGreater(performance.now() - start, 2 * limits.stallTimeoutMs, "it was slow enough");
       assertEquals(connection.state, "open");
@@ -246,7 +246,7 @@ Deno.test("a peer that takes what is sent to it slowly but steadily is left alon
       let received = 0;
       while (received < sent) if ((await peer.packet()).action === "n") received++;
       // Having been behind is not held against it.
-      await pause(1_000);
+      await pause(2 * limits.stallTimeoutMs);
       await peer.ping();
     });
   });

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { DEAD_PORT, type Outcome, runCli } from "../support/cli.ts";
-import { callCli } from "../support/cli_call.ts";
+import { DEAD_PORT, runCli } from "../support/cli.ts";
+import { callAll, callCli } from "../support/cli_call.ts";
 
 const FINGERPRINT = `pnet1:${"A".repeat(43)}`;
 
@@ -58,12 +58,6 @@ const WRONG: Record<string, string[][]> = {
     ["send", "echo", "--request", "--timeout", "soon"],
   ],
 };
-
-async function callAll(lines: string[][]): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const args of lines) outcomes.push(await callCli(args));
-  return outcomes;
-}
 
 for (const [mistake, lines] of Object.entries(WRONG)) {
   Deno.test(`wrong usage is told in one line, with exit code 2: ${mistake}`, async () => {

@@ -137,7 +137,10 @@ Deno.test("a client whose session another one has taken over does not come back"
     assertEquals(proxy.links.length, 1);
     await other.ping();
     assertEquals(connection.state, "open");
-    await connection.close();
+    const closing = connection.close();
+    await other.packetOf("@close");
+    other.fin();
+    await closing;
   });
 });
 

@@ -44,3 +44,10 @@ export async function callCli(
   await reset();
   return { code, ...printed };
 }
+
+/** Runs several command lines, one after the other. */
+export async function callAll(lines: string[][]): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const args of lines) outcomes.push(await callCli(args));
+  return outcomes;
+}
