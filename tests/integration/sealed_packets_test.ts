@@ -18,7 +18,7 @@ import { openPacket } from "../../crypto.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { Logs } from "../support/logs.ts";
 import { withNetwork } from "../support/network_scene.ts";
-import { concat } from "../support/raw_peer.ts";
+import { concat } from "../support/bytes.ts";
 import { withServer } from "../support/scene.ts";
 import { settle, until, within } from "../support/wait.ts";
 

@@ -5,7 +5,7 @@ import { assertEquals, assertFalse } from "@std/assert";
 import type { Direction } from "../support/faulty_proxy.ts";
 import { type Change, inTheMiddle, LINES, type Unit } from "../support/man_in_the_middle.ts";
 import { acrossNetwork } from "../support/network_scene.ts";
-import { concat } from "../support/raw_peer.ts";
+import { concat } from "../support/bytes.ts";
 import { CLIENT, SERVER } from "../support/identities.ts";
 import { until, within } from "../support/wait.ts";
 

@@ -19,11 +19,12 @@ import {
   Server,
   type ServerOptions,
 } from "../../mod.ts";
+import { concat } from "../support/bytes.ts";
 import { ONE } from "../support/certs.ts";
 import type { Direction } from "../support/faulty_proxy.ts";
 import { acrossNetwork, withNetwork } from "../support/network_scene.ts";
 import { noiseKeys, NoisePeer, OFFER } from "../support/noise_peer.ts";
-import { concat, hello, line, RawPeer, RawServer } from "../support/raw_peer.ts";
+import { hello, line, RawPeer, RawServer } from "../support/raw_peer.ts";
 import { resumeOf } from "../support/raw_session.ts";
 import { withHostileServer, withServer } from "../support/scene.ts";
 import { CLIENT, SERVER } from "../support/identities.ts";

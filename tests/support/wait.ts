@@ -13,6 +13,8 @@ export const PATIENCE_MS = 10_000;
 /** So often it is looked in turns of the event loop; most waits are over by then. */
 const QUICK_LOOKS = 300;
 const POLL_MS = 1;
+/** Whatever moves has moved by then, most of the time: a test may only fail to see something, otherwise. */
+const STILL_MS = 50;
 
 /** Settles like `promise`; fails when that takes too long. */
 export async function within<T>(
@@ -47,6 +49,20 @@ export async function until(
     }
     await (look < QUICK_LOOKS ? turn() : pause(POLL_MS));
   }
+}
+
+/** Resolves to what a number is when it stands still, above zero. */
+export async function untilStill(number: () => number, what: string): Promise<number> {
+  let last = 0;
+  let since = performance.now();
+  await until(() => {
+    const now = performance.now();
+    const isStill = number() === last && last > 0;
+    if (!isStill) since = now;
+    last = number();
+    return now - since > STILL_MS;
+  }, what);
+  return last;
 }
 
 /** Lets one turn of the event loop pass, sockets included: a timer takes two milliseconds at least. */
