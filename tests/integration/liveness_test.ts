@@ -10,6 +10,9 @@ import type { RawPacket, RawPeer } from "../support/raw_peer.ts";
 import { nextNumbered } from "../support/raw_session.ts";
 import { onBothSides, onBothSidesOfSession, withServer } from "../support/scene.ts";
 import { pause, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 // A network that disappears without a FIN or reset
 
@@ -234,7 +237,13 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
   const stoppedClient = async () => {
     let changes = 0;
     const change = () => void changes++;
-    await using server = new Server({ port: 0, ...NEVER, onDetach: change, onResume: change });
+    await using server = new Server({
+      ...WIRE.server,
+      port: 0,
+      ...NEVER,
+      onDetach: change,
+      onResume: change,
+    });
     await server.start();
     await using child = startChild(server.port, limits);
     const connection = server.clients.getById(JSON.parse(await child.line()))!;
@@ -251,7 +260,7 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
     const change = () => void changes++;
     await using child = startChild("server", limits);
     const port = JSON.parse(await child.line());
-    await using client = new Client({ port, ...NEVER, onDetach: change });
+    await using client = new Client({ ...WIRE.client, port, ...NEVER, onDetach: change });
     await client.start();
     await stopFor(child);
     const end = performance.now() + 400;

@@ -517,11 +517,11 @@ onBothSidesOfSession(
 
 Deno.test("row 45: around the limit a packet is refused to its sender or arrives, stamps and all", async () => {
   const limits = { maxPacketBytes: 4_096 };
-  await withServer(limits, async ({ server }) => {
+  await withServer(limits, async ({ server, to }) => {
     const lengths: number[] = [];
     server.bindAction("n", (text) => void lengths.push(String(text).length));
     server.bindAction("echo", (text) => text);
-    await using client = new Client({ port: server.port, ...limits });
+    await using client = new Client({ ...to, ...limits });
     await client.start();
     const sent: number[] = [];
     const asked: number[] = [];
