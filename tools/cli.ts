@@ -14,14 +14,19 @@ import { exportKeys, type KeysFlags, makeKeys, showKeys } from "./cli_keys.ts";
 import { DEFAULT_RETRIES, runSend, type SendFlags } from "./cli_send.ts";
 import { runServer, type ServerFlags } from "./cli_server.ts";
 import { ExitCode, reportError, withoutKeys } from "./exit.ts";
+import { complain, writeSync } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
+
+export type { StandardStreams };
 
 /**
  * Runs one command line.
  *
  * @param args What follows the program's name.
+ * @param streams What it reads and writes: those of the process, unless it says otherwise.
  * @returns The exit code: 0 done, 1 the other side refused or failed, 2 wrong usage, 3 no connection.
  */
-export async function main(args: string[]): Promise<number> {
+export async function main(args: string[], streams: StandardStreams = Deno): Promise<number> {
   let exitCode: number = ExitCode.Done;
   const isJson = args.includes("--json");
   const program = new Command("pnetwork")
@@ -29,6 +34,10 @@ export async function main(args: string[]): Promise<number> {
     .version(config.version)
     .exitOverride()
     .configureOutput({
+      writeOut: (text) => printHelp(text, streams.stdout),
+      writeErr: (text) => complain(text.trimEnd(), streams.stderr),
+      getOutHelpWidth: () => widthOf(streams.stdout),
+      getErrHelpWidth: () => widthOf(streams.stderr),
       outputError: (text, write) => {
         const said = withoutKeys(text).trim().split("\n").map((line) => sanitize(line)).join(" ");
         const error = { message: said.replace(/^error: /, "") };
@@ -43,7 +52,7 @@ export async function main(args: string[]): Promise<number> {
     .option("--name <NAME>", "what stands before the line that is typed", "SERVER")
     .addHelpText("after", SERVER_HELP)
     .action(async (flags: ServerFlags) => {
-      exitCode = await runServer(flags);
+      exitCode = await runServer(flags, streams);
     });
 
   clientSecurityOptions(endpointOptions(program.command("client")))
@@ -52,7 +61,7 @@ export async function main(args: string[]): Promise<number> {
     .option("--retries <N>", `${RETRIES} (default: no bound)`, parseCount)
     .addHelpText("after", CLIENT_HELP)
     .action(async (flags: ClientFlags) => {
-      exitCode = await runClient(flags);
+      exitCode = await runClient(flags, streams);
     });
 
   clientSecurityOptions(endpointOptions(program.command("send")))
@@ -66,7 +75,7 @@ export async function main(args: string[]): Promise<number> {
     .option("--retries <N>", `${RETRIES} (default: ${DEFAULT_RETRIES}, about a minute)`, parseCount)
     .addHelpText("after", SEND_HELP)
     .action(async (action: string, json: string | undefined, flags: SendFlags) => {
-      exitCode = await runSend(action, json, flags);
+      exitCode = await runSend(action, json, flags, streams);
     });
 
   const keys = program.command("keys")
@@ -75,14 +84,14 @@ export async function main(args: string[]): Promise<number> {
   const addKeys = (
     name: string,
     description: string,
-    run: (file: string, flags: KeysFlags) => Promise<number>,
+    run: (file: string, flags: KeysFlags, streams: StandardStreams) => Promise<number>,
   ) =>
     keys.command(name)
       .description(description)
       .argument("<file>", "the name of the file")
       .option("--json", "print one JSON object a line")
       .action(async (file: string, flags: KeysFlags) => {
-        exitCode = await run(file, flags);
+        exitCode = await run(file, flags, streams);
       });
   addKeys("make", "make a key, in a new file that only its owner can read", makeKeys)
     .option("--rsa", "RSA keys for sealed packets, in place of an identity");
@@ -96,8 +105,21 @@ export async function main(args: string[]): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
     }
-    return reportError(error, isJson);
+    return reportError(error, isJson, streams.stderr);
   }
+}
+
+/** Whoever reads it may have seen enough, as `head` has. */
+function printHelp(text: string, stdout: StandardStreams["stdout"]): void {
+  try {
+    writeSync(stdout, text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+function widthOf(stream: { isTerminal(): boolean }): number {
+  return stream.isTerminal() ? Deno.consoleSize().columns : 80;
 }
 
 function endpointOptions(command: Command, { minPort = 1 } = {}): Command {

@@ -15,6 +15,7 @@ import { CLI } from "./coretools.ts";
 import { ExitCode, fromFlags, onStopSignal } from "./exit.ts";
 import { logToStandardError } from "./logging.ts";
 import { Output, safeJson, type Tone } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** What `client` was told. */
 export interface ClientFlags extends EndpointFlags, ClientSecurityFlags {
@@ -49,9 +50,9 @@ const WHY_LOST: Record<SessionLoss["reason"], string> = {
 };
 
 /** Connects, and closes when the console is left. Resolves to the exit code. */
-export async function runClient(flags: ClientFlags): Promise<number> {
+export async function runClient(flags: ClientFlags, streams: StandardStreams): Promise<number> {
   const { host, port, unix, json, name, retries = false } = flags;
-  const output = new Output({ json });
+  const output = new Output({ json }, streams);
   await logToStandardError(output);
   const security = await clientSecurity(flags, output);
   let phase = "here" as Phase;

@@ -10,6 +10,7 @@ import { ExitCode } from "./exit.ts";
 import { shownPath, writeNewSecret } from "./files.ts";
 import { type Key, readKey } from "./key_files.ts";
 import { Output } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** What each of the commands was told. */
 export interface KeysFlags {
@@ -20,8 +21,12 @@ export interface KeysFlags {
 }
 
 /** Makes a key, and keeps it in a new file. Resolves to the exit code. */
-export async function makeKeys(path: string, { rsa, json }: KeysFlags): Promise<number> {
-  const output = new Output({ json });
+export async function makeKeys(
+  path: string,
+  { rsa, json }: KeysFlags,
+  streams: StandardStreams,
+): Promise<number> {
+  const output = new Output({ json }, streams);
   const [{ kind, fingerprint }, pem] = await (rsa ? newRsa() : newIdentity());
   await writeNewSecret(path, pem);
   await output.say(`made ${shownPath(path)}: ${kind} ${fingerprint}`, {
@@ -35,8 +40,12 @@ export async function makeKeys(path: string, { rsa, json }: KeysFlags): Promise<
 }
 
 /** Says what a file holds. Resolves to the exit code. */
-export async function showKeys(path: string, { json }: KeysFlags): Promise<number> {
-  const output = new Output({ json });
+export async function showKeys(
+  path: string,
+  { json }: KeysFlags,
+  streams: StandardStreams,
+): Promise<number> {
+  const output = new Output({ json }, streams);
   const { kind, fingerprint } = await readKey(path);
   await output.say(`${kind} ${fingerprint}`, { file: path, kind, fingerprint });
   await output.flush();
@@ -44,8 +53,12 @@ export async function showKeys(path: string, { json }: KeysFlags): Promise<numbe
 }
 
 /** Prints what of a key is for others. Resolves to the exit code. */
-export async function exportKeys(path: string, { json }: KeysFlags): Promise<number> {
-  const output = new Output({ json });
+export async function exportKeys(
+  path: string,
+  { json }: KeysFlags,
+  streams: StandardStreams,
+): Promise<number> {
+  const output = new Output({ json }, streams);
   const { kind, fingerprint, publicKey } = await readKey(path);
   await output.say((publicKey ?? fingerprint).trimEnd(), {
     file: path,

@@ -143,7 +143,7 @@ export async function clientSecurity(
   const check = await HostCheck.of(
     hostsOf(knownHosts),
     placeOf(resolveEndpoint(unix === undefined ? flags : { path: resolve(unix) })),
-    output.isJson ? undefined : askerAtTerminal(),
+    output.isJson ? undefined : askerAtTerminal(output.streams),
   );
   return {
     options: { secure: { pin: (fingerprint) => check.isTrusted(fingerprint), identity } },

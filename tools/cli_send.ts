@@ -15,6 +15,7 @@ import { jsonOrText } from "./json_or_text.ts";
 import { logToStandardError } from "./logging.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** What `send` was told. */
 export interface SendFlags extends EndpointFlags, ClientSecurityFlags {
@@ -38,6 +39,7 @@ export async function runSend(
   action: string,
   json: string | undefined,
   flags: SendFlags,
+  streams: StandardStreams,
 ): Promise<number> {
   const { host, port, unix, request, lines, text, timeout, retries = DEFAULT_RETRIES } = flags;
   if (lines && request) throw new UsageError("--lines and --request exclude each other");
@@ -48,11 +50,12 @@ export async function runSend(
   const data = text ? json ?? "" : parseData(json);
   const packet = fromFlags(() => createPacket(action, data));
 
-  const output = new Output({ json: flags.json });
+  const output = new Output({ json: flags.json }, streams);
   await logToStandardError(output);
   const security = await clientSecurity(flags, output);
   const load = request ? "request" : lines ? "lines" : "packet";
-  const progress = new Progress(Deno.stderr.isTerminal() && !flags.json, load === "lines");
+  const { stdin, stderr } = streams;
+  const progress = new Progress(stderr, stderr.isTerminal() && !flags.json, load === "lines");
   await using courier = fromFlags(() =>
     new Courier(
       load,
@@ -69,7 +72,7 @@ export async function runSend(
       );
     } else {
       let count = 1;
-      if (lines) count = await sendLines(courier, action, progress, flags);
+      if (lines) count = await sendLines(stdin, courier, action, progress, flags);
       else await courier.send(packet);
       await courier.arrived();
       if (output.isJson) await output.line(output.json({ event: "sent", count }));
@@ -83,13 +86,14 @@ export async function runSend(
 
 /** Resolves to how many there were. */
 async function sendLines(
+  stdin: StandardStreams["stdin"],
   courier: Courier,
   action: string,
   progress: Progress,
   flags: SendFlags,
 ): Promise<number> {
   // Whoever waits for a line that may be long in coming need not, once nobody can be sent it.
-  const lines = Deno.stdin.readable
+  const lines = stdin.readable
     .pipeThrough(new TextDecoderStream(), { signal: courier.lost })
     .pipeThrough(new TextLineStream());
   let count = 0;

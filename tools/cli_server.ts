@@ -11,6 +11,7 @@ import { CLI } from "./coretools.ts";
 import { ExitCode, fromFlags, onStopSignal } from "./exit.ts";
 import { logToStandardError } from "./logging.ts";
 import { Output } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** Where a command listens or connects, and how it prints. */
 export interface EndpointFlags {
@@ -31,9 +32,9 @@ export interface ServerFlags extends EndpointFlags, ServerSecurityFlags {
 }
 
 /** Listens until it is told to stop. Resolves to the exit code. */
-export async function runServer(flags: ServerFlags): Promise<number> {
+export async function runServer(flags: ServerFlags, streams: StandardStreams): Promise<number> {
   const { host, port, unix, json, name } = flags;
-  const output = new Output({ json });
+  const output = new Output({ json }, streams);
   await logToStandardError(output);
   const security = await serverSecurity(flags, output);
   const server = fromFlags(() =>

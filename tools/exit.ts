@@ -8,6 +8,7 @@ import { CryptoError, type ErrorCode, PnetworkError } from "../errors.ts";
 import { sanitize } from "../sanitize.ts";
 import { FileError } from "./files.ts";
 import { complain } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** What the exit codes mean to scripts. */
 export const ExitCode = { Done: 0, Failed: 1, Usage: 2, NoConnection: 3 } as const;
@@ -46,13 +47,17 @@ const NO_CONNECTION = new Set<string>([
 ]);
 
 /** Says in one line on standard error what went wrong. Returns the exit code. */
-export function reportError(error: unknown, isJson = false): number {
+export function reportError(
+  error: unknown,
+  isJson: boolean,
+  stderr: StandardStreams["stderr"],
+): number {
   const code = error instanceof PnetworkError ? error.code : undefined;
   const message = withoutKeys(error instanceof Error ? error.message : String(error));
   const hint = code === "SECURE_REQUIRED" ? " (--secure)" : "";
   const text = sanitize((code ? `${code}: ${message}` : message) + hint, 1_000);
   const object = { error: { code, message: sanitize(message) }, ...moreOf(error) };
-  complain(isJson ? JSON.stringify(object) : text);
+  complain(isJson ? JSON.stringify(object) : text, stderr);
   if (error instanceof UsageError || error instanceof FileError) return ExitCode.Usage;
   // There was a connection, whatever the other side says of its end.
   if (error instanceof UnfinishedError) return ExitCode.Failed;

@@ -8,6 +8,7 @@ import { sanitize } from "../sanitize.ts";
 import { UntrustedError } from "./exit.ts";
 import { type KnownHost, knownHostLine, type KnownHosts } from "./known_hosts.ts";
 import { writeSync } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** Shows a question to a person, and resolves to what was typed; `null` when nothing more will be. */
 export type Ask = (question: string) => Promise<string | null>;
@@ -122,21 +123,21 @@ async function isWanted(place: string, fingerprint: string, ask: Ask): Promise<b
 }
 
 /** How a person is asked who sits at the terminal; `undefined` where nobody does. */
-export function askerAtTerminal(): Ask | undefined {
+export function askerAtTerminal({ stdin, stderr }: StandardStreams): Ask | undefined {
   // Standard output may go elsewhere: what arrives belongs there.
-  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return undefined;
+  if (!stdin.isTerminal() || !stderr.isTerminal()) return undefined;
   return async (question) => {
-    writeSync(Deno.stderr, question);
-    return await readLine();
+    writeSync(stderr, question);
+    return await readLine(stdin);
   };
 }
 
 /** One line, which the terminal itself lets be edited; nothing of what follows is taken. */
-async function readLine(): Promise<string | null> {
+async function readLine(stdin: StandardStreams["stdin"]): Promise<string | null> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(4_096);
   for (let line = "";;) {
-    const count = await Deno.stdin.read(buffer);
+    const count = await stdin.read(buffer);
     if (count === null) return null;
     line += decoder.decode(buffer.subarray(0, count), { stream: true });
     if (line.endsWith("\n")) return line;

@@ -8,6 +8,7 @@ import { styleText } from "node:util";
 import stringWidth from "string-width";
 import { sanitize } from "../sanitize.ts";
 import { TextBuffer } from "../text_buffer.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** One row of a table: a value by column. */
 export type Row = Record<string, string | number | boolean | null>;
@@ -26,8 +27,10 @@ const encoder = new TextEncoder();
 export class Output {
   /** Whether each line is one JSON object. */
   readonly isJson: boolean;
+  /** Where it goes, and where answers come from. */
+  readonly streams: StandardStreams;
   /** Whether a person is looking. */
-  readonly isTerminal: boolean = Deno.stdout.isTerminal();
+  readonly isTerminal: boolean;
   /** Whether the terminal understands lines of text and nothing else. */
   readonly isDumb: boolean = isDumb();
   /** Set by a prompt, so that what is printed leaves the line that is being typed alone. */
@@ -42,8 +45,11 @@ export class Output {
   #spare = new TextBuffer(MAX_KEPT_BYTES);
   #writing: Promise<void> | undefined;
 
-  constructor(options: { json?: boolean } = {}) {
+  /** @param streams Those of the process, unless it says otherwise. */
+  constructor(options: { json?: boolean } = {}, streams: StandardStreams = Deno) {
     this.isJson = options.json ?? false;
+    this.streams = streams;
+    this.isTerminal = streams.stdout.isTerminal();
   }
 
   /**
@@ -81,11 +87,12 @@ export class Output {
 
   /** Prints one line for people, or one object for programs, to standard error. */
   fail(text: string, object: Record<string, unknown>, tone: Tone = "bad"): void {
-    const isTerminal = Deno.stderr.isTerminal();
+    const { stderr } = this.streams;
+    const isTerminal = stderr.isTerminal();
     const line = this.isJson ? toJson(object, isTerminal) : this.#colour(text, tone, isTerminal);
     // It may be the same terminal as that of the prompt.
-    if (isTerminal) this.aroundPrompt(() => complain(line));
-    else complain(line);
+    if (isTerminal) this.aroundPrompt(() => complain(line, stderr));
+    else complain(line, stderr);
   }
 
   /** Clears the screen, where there is one. */
@@ -121,7 +128,7 @@ export class Output {
 
   #writeToTerminal(text: string): void {
     try {
-      writeSync(Deno.stdout, text);
+      writeSync(this.streams.stdout, text);
     } catch (error) {
       this.#break(error);
     }
@@ -136,7 +143,7 @@ export class Output {
         this.#waiting = this.#spare;
         this.#spare = full;
         for (let written = 0; written < full.length;) {
-          written += await Deno.stdout.write(full.bytes.subarray(written));
+          written += await this.streams.stdout.write(full.bytes.subarray(written));
         }
         full.clear();
       }
@@ -183,9 +190,9 @@ export function writeSync(to: { writeSync(bytes: Uint8Array): number }, text: st
 }
 
 /** Says one line on standard error. */
-export function complain(line: string): void {
+export function complain(line: string, stderr: StandardStreams["stderr"]): void {
   try {
-    writeSync(Deno.stderr, line + "\n");
+    writeSync(stderr, line + "\n");
   } catch {
     // Nobody is listening.
   }

@@ -5,12 +5,14 @@
  */
 
 import { writeSync } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** How often progress is shown, in packets. */
 const PROGRESS_PACKETS = 5_000;
 
 /** One line on standard error that is written over again and again, where a person looks at it. */
 export class Progress {
+  readonly #stderr: StandardStreams["stderr"];
   readonly #isShown: boolean;
   readonly #counts: boolean;
   readonly #start = performance.now();
@@ -19,10 +21,12 @@ export class Progress {
   #widest = 0;
 
   /**
+   * @param stderr Where it is shown.
    * @param isShown Whether a person looks at it.
    * @param counts Whether there are many packets to be counted.
    */
-  constructor(isShown: boolean, counts: boolean) {
+  constructor(stderr: StandardStreams["stderr"], isShown: boolean, counts: boolean) {
+    this.#stderr = stderr;
     this.#isShown = isShown;
     this.#counts = counts;
   }
@@ -57,7 +61,7 @@ export class Progress {
     const text = this.#text();
     this.#widest = Math.max(this.#widest, text.length);
     // Blanks, so that nothing is left of what stood there: not every terminal can erase.
-    writeSync(Deno.stderr, `\r${text.padEnd(this.#widest)}${ending}`);
+    writeSync(this.#stderr, `\r${text.padEnd(this.#widest)}${ending}`);
   }
 
   #text(): string {

@@ -10,6 +10,7 @@ import { Writable } from "node:stream";
 import { TextLineStream } from "@std/streams";
 import { sanitize } from "../sanitize.ts";
 import { type Output, writeSync } from "./output.ts";
+import type { StandardStreams } from "./streams.ts";
 
 /** Commands, one after the other, and questions in between. */
 export interface Prompt {
@@ -37,16 +38,22 @@ export interface TerminalOptions {
 
 /** A prompt for whatever standard input is. */
 export function openPrompt(output: Output, options: TerminalOptions): Prompt {
-  const isTerminal = Deno.stdin.isTerminal() && output.isTerminal && !output.isDumb;
-  return isTerminal ? new TerminalPrompt(output, options) : new PipePrompt();
+  const { stdin } = output.streams;
+  const isTerminal = stdin.isTerminal() && output.isTerminal && !output.isDumb;
+  return isTerminal ? new TerminalPrompt(output, options) : new PipePrompt(stdin);
 }
 
 class PipePrompt implements Prompt {
   readonly isTerminal = false;
+  readonly #stdin: StandardStreams["stdin"];
   readonly #cancel = new AbortController();
 
+  constructor(stdin: StandardStreams["stdin"]) {
+    this.#stdin = stdin;
+  }
+
   async *lines(): AsyncIterable<string> {
-    const lines = Deno.stdin.readable
+    const lines = this.#stdin.readable
       .pipeThrough(new TextDecoderStream(), { signal: this.#cancel.signal })
       .pipeThrough(new TextLineStream());
     try {

@@ -8,7 +8,12 @@ import { type Peer, RequestError, Server } from "@pnetwork/pnetwork";
 import { parseArgs } from "node:util";
 import type { Chat } from "./contract.ts";
 
-const { values } = parseArgs({ options: { port: { type: "string", default: "25565" } } });
+const { values } = parseArgs({
+  options: {
+    port: { type: "string", default: "25565" },
+    "away-ms": { type: "string", default: "5000" },
+  },
+});
 
 /** What `authenticate` attaches to a connection. */
 type Person = { name: string; room: string };
@@ -17,7 +22,7 @@ const personOf = ({ attached }: Peer<Chat>) => attached as Person;
 
 const server = new Server<Chat>({
   port: Number(values.port),
-  sessionTtlMs: 5_000, // who is cut off for longer has left
+  sessionTtlMs: Number(values["away-ms"]), // who is cut off for longer has left
   authenticate({ auth }, held) {
     const name = typeof auth === "string" ? auth.trim() : "";
     if (name === "" || name.length > 32) return { refuse: "a name has 1 to 32 characters" };

@@ -6,7 +6,7 @@
  */
 
 import type { Direction } from "../../tests/support/faulty_proxy.ts";
-import { concat } from "../../tests/support/raw_peer.ts";
+import { concat } from "../../tests/support/bytes.ts";
 import type { WireName } from "../../tests/support/wires.ts";
 import type { Phase } from "./deck.ts";
 

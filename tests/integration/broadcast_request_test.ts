@@ -183,11 +183,11 @@ Deno.test("a group is asked alone, and an empty one at once", async () => {
 });
 
 Deno.test("clients of ours answer a broadcast across a cut", async () => {
-  await withServer({}, async ({ server, honest }) => {
+  await withServer({}, async ({ server, to, honest }) => {
     await using proxy = await FaultyProxy.listen({ to: server.port });
     const clients = Array.from(
       { length: 20 },
-      () => new Client({ port: proxy.port, minRetryMs: 1 }),
+      () => new Client({ ...to, port: proxy.port, minRetryMs: 1 }),
     );
     for (const [n, client] of clients.entries()) {
       client.bindAction("ask", () => n);

@@ -441,7 +441,7 @@ Deno.test("a client that cannot come back says why and what is lost, with exit c
 
 Deno.test({ name: "a client can be ended while it reconnects", ignore }, async () => {
   for (const way of ["SIGINT", "SIGTERM", "stop", "disconnect self", "end"]) {
-    for (const isPending of [false, true]) {
+    await Promise.all([false, true].map(async (isPending) => {
       await withCable([], async (client, proxy) => {
         proxy.to = Number(DEAD_PORT);
         proxy.cutAll();
@@ -459,7 +459,7 @@ Deno.test({ name: "a client can be ended while it reconnects", ignore }, async (
           isPending ? ["0 packets may have arrived, 1 packet was not sent"] : [],
         );
       });
-    }
+    }));
   }
 });
 

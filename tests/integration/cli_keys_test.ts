@@ -1,8 +1,9 @@
-// `keys` as a real process.
+// `keys`: in a process of its own where a key is made, which the others use.
 
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { createIdentity, decryptPacket, EncryptKeys, encryptPacket, Identity } from "../../mod.ts";
 import { runCli, withDirectory } from "../support/cli.ts";
+import { callAll, callCli } from "../support/cli_call.ts";
 
 const IDENTITY = /^pnet1:[\w-]{43}$/;
 const RSA = /^rsa1:[\w-]{43}$/;
@@ -21,10 +22,10 @@ Deno.test("an identity is made, shown and exported, and the program can read it"
     assertEquals(made, { code: 0, stdout: `made ${path}: identity ${fingerprint}\n`, stderr: "" });
     if (!isWindows) assertEquals(await modeOf(path), 0o600);
 
-    const [shown, exported, json] = await Promise.all([
-      runCli(["keys", "show", path]),
-      runCli(["keys", "export", path]),
-      runCli(["keys", "show", path, "--json"]),
+    const [shown, exported, json] = await callAll([
+      ["keys", "show", path],
+      ["keys", "export", path],
+      ["keys", "show", path, "--json"],
     ]);
     assertEquals(shown, { code: 0, stdout: `identity ${fingerprint}\n`, stderr: "" });
     assertEquals(exported, { code: 0, stdout: `${fingerprint}\n`, stderr: "" });
@@ -36,7 +37,7 @@ Deno.test("an identity is made, shown and exported, and the program can read it"
 Deno.test("RSA keys are made, shown and exported; what is sealed for the export they open", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/rsa.pem`;
-    const { code, stdout, stderr } = await runCli(["keys", "make", path, "--rsa", "--json"]);
+    const { code, stdout, stderr } = await callCli(["keys", "make", path, "--rsa", "--json"]);
     const keys = await EncryptKeys.load(path);
     const { fingerprint } = keys;
     assertMatch(fingerprint, RSA);
@@ -44,16 +45,16 @@ Deno.test("RSA keys are made, shown and exported; what is sealed for the export 
     assertEquals([code, JSON.parse(stdout), stderr], [0, object, ""]);
     if (!isWindows) assertEquals(await modeOf(path), 0o600);
 
-    const exported = await runCli(["keys", "export", path]);
+    const exported = await callCli(["keys", "export", path]);
     const sealed = await encryptPacket({ action: "vote", data: "Ada" }, exported.stdout);
     assertEquals((await decryptPacket(sealed, keys)).data, "Ada");
 
     const publicPath = `${directory}/public.pem`;
     await Deno.writeTextFile(publicPath, exported.stdout);
-    const [other, again, json] = await Promise.all([
-      runCli(["keys", "show", publicPath]),
-      runCli(["keys", "export", publicPath]),
-      runCli(["keys", "export", path, "--json"]),
+    const [other, again, json] = await callAll([
+      ["keys", "show", publicPath],
+      ["keys", "export", publicPath],
+      ["keys", "export", path, "--json"],
     ]);
     assertEquals(other, { code: 0, stdout: `rsa-public ${fingerprint}\n`, stderr: "" });
     assertEquals(again, exported);
@@ -67,9 +68,9 @@ Deno.test("a file that is there already is not overwritten", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/key.pem`;
     await Deno.writeTextFile(path, "what someone else has there");
-    const [plain, json] = await Promise.all([
-      runCli(["keys", "make", path]),
-      runCli(["keys", "make", path, "--rsa", "--json"]),
+    const [plain, json] = await callAll([
+      ["keys", "make", path],
+      ["keys", "make", path, "--rsa", "--json"],
     ]);
     const message = `${path} cannot be written: it is there already`;
     assertEquals(plain, { code: 2, stdout: "", stderr: message + "\n" });
@@ -85,9 +86,9 @@ Deno.test("what holds no key is told in one line that says nothing of it", async
     await Deno.writeTextFile(path, "SECRET words");
     const message = `${path} holds no key: a private one of X25519 or RSA (PKCS #8), ` +
       "or a public one of RSA (SPKI), as PEM";
-    const [plain, json] = await Promise.all([
-      runCli(["keys", "show", path]),
-      runCli(["keys", "export", path, "--json"]),
+    const [plain, json] = await callAll([
+      ["keys", "show", path],
+      ["keys", "export", path, "--json"],
     ]);
     assertEquals(plain, { code: 2, stdout: "", stderr: message + "\n" });
     assertEquals([json.code, json.stdout], [2, ""]);
@@ -105,7 +106,7 @@ Deno.test("a key that is given in place of a file's name does not come back", as
     ["client", "--secure", "--pin", pem, "--json"],
     ["server", "--tls-cert", "nosuch", "--tls-key", pem],
   ];
-  for (const { code, stdout, stderr } of await Promise.all(lines.map((args) => runCli(args)))) {
+  for (const { code, stdout, stderr } of await callAll(lines)) {
     assertEquals([code, stdout], [2, ""]);
     assertMatch(stderr, /^[^\n]{10,}\n$/);
     assertFalse(stderr.includes(body.slice(8, 24)), stderr);
@@ -113,7 +114,7 @@ Deno.test("a key that is given in place of a file's name does not come back", as
 });
 
 Deno.test("keys alone is wrong usage, answered with the help", async () => {
-  const { code, stdout, stderr } = await runCli(["keys"]);
+  const { code, stdout, stderr } = await callCli(["keys"]);
   assertEquals([code, stdout], [2, ""]);
   for (const part of ["make", "show", "export", "Example:"]) assertStringIncludes(stderr, part);
 });

@@ -1,4 +1,4 @@
-// `server`, `client` and `send` with --secure, as real processes.
+// `server`, `client` and `send` with --secure.
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, createIdentity, Identity, Server } from "../../mod.ts";
@@ -11,6 +11,7 @@ import {
   startCli,
   withDirectory,
 } from "../support/cli.ts";
+import { callCli } from "../support/cli_call.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { until } from "../support/wait.ts";
 
@@ -196,10 +197,8 @@ Deno.test("a server whose key has changed is refused, and the file stays as it w
       const text = `# mine\n${place} ${OTHER.fingerprint}\n`;
       await Deno.writeTextFile(file, text);
       const args = ["--known-hosts", file, ...to];
-      const [plain, json] = await Promise.all([
-        runCli(["client", ...args], "yes\n"),
-        runCli(["send", "note", "--json", ...args]),
-      ]);
+      const plain = await callCli(["client", ...args], "yes\n");
+      const json = await callCli(["send", "note", "--json", ...args]);
       const message = `the key of ${place} has changed: it is ${SERVER.fingerprint}, and not ` +
         `${OTHER.fingerprint} (line 2) as in ${file}. Someone may be in between! ` +
         "If the server has a new key, remove that line";
@@ -222,7 +221,7 @@ Deno.test("a file of known servers with a malformed line is not used, and nothin
     await serve(async ({ to, place, noted }) => {
       const file = `${directory}/hosts`;
       await Deno.writeTextFile(file, `${place} ${SERVER.fingerprint}\nSECRET\n`);
-      const outcome = await runCli(["send", "note", "--known-hosts", file, ...to]);
+      const outcome = await callCli(["send", "note", "--known-hosts", file, ...to]);
       assertEquals(outcome, {
         code: 2,
         stdout: "",
@@ -323,7 +322,7 @@ Deno.test({ name: "the console shows whose key the other side has", ignore }, as
   });
   await serve(async ({ to }) => {
     const args = ["client", "--json", "--pin", SERVER.fingerprint, ...to];
-    const { code, stdout } = await runCli(args, "coninfo server\nlist\n");
+    const { code, stdout } = await callCli(args, "coninfo server\nlist\n");
     const [connected, coninfo, { connections }] = stdout.trim().split("\n").map((line) =>
       JSON.parse(line)
     );

@@ -7,9 +7,9 @@ import {
   DEAD_PORT,
   finish,
   Process,
-  runCli,
   withDirectory,
 } from "../support/cli.ts";
+import { callCli } from "../support/cli_call.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { visit, type Visitor } from "../support/visitor.ts";
@@ -365,11 +365,11 @@ Deno.test({ name: "stop stops, and no other word with it does", ignore }, async 
 Deno.test("a port that is taken is named in one line, with exit code 3", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
-  const { code, stdout, stderr } = await runCli(["server", "--port", String(port)]);
+  const { code, stdout, stderr } = await callCli(["server", "--port", String(port)]);
   assertEquals({ code, stdout }, { code: 3, stdout: "" });
   assertEquals(stderr, `LISTEN_FAILED: cannot listen on 127.0.0.1:${port}: it is taken\n`);
 
-  const json = await runCli(["server", "--json", "--port", String(port)]);
+  const json = await callCli(["server", "--json", "--port", String(port)]);
   assertEquals([json.code, json.stdout], [3, ""]);
   assertEquals(JSON.parse(json.stderr), {
     error: {
@@ -387,7 +387,7 @@ Deno.test({
     const path = `${directory}/p.sock`;
     using _listener = Deno.listen({ transport: "unix", path });
     for (const taken of [path, `${directory}/no/such/place`, directory]) {
-      const { code, stdout, stderr } = await runCli(["server", "--unix", taken]);
+      const { code, stdout, stderr } = await callCli(["server", "--unix", taken]);
       assertEquals({ code, stdout }, { code: 3, stdout: "" });
       assertMatch(stderr, /^LISTEN_FAILED: [^\n]+\n$/);
       assertStringIncludes(stderr, `unix:${taken}:`);

@@ -3,6 +3,7 @@
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, Server } from "../../mod.ts";
 import { CliServer, runCli, startCli, withDirectory } from "../support/cli.ts";
+import { callAll } from "../support/cli_call.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 
 const CERTS = `${import.meta.dirname}/../support/certs`;
@@ -65,9 +66,9 @@ Deno.test("a client with the authority's certificate connects, by host or by --t
 Deno.test("a certificate that nobody vouches for, or for another name, is not trusted", async () => {
   await serve(async ({ server, to, noted }) => {
     const wrong = [["--ca", TWO], ["--tls"], ["--ca", ONE, "--tls-hostname", "games.example"]];
-    const outcomes = await Promise.all(wrong.flatMap((args) => [
-      runCli(["send", "note", "1", ...args, ...to]),
-      runCli(["client", "--json", ...args, ...to]),
+    const outcomes = await callAll(wrong.flatMap((args) => [
+      ["send", "note", "1", ...args, ...to],
+      ["client", "--json", ...args, ...to],
     ]));
     for (const { code, stdout, stderr } of outcomes) {
       assertEquals([code, stdout], [1, ""], stderr);
@@ -81,10 +82,10 @@ Deno.test("a certificate that nobody vouches for, or for another name, is not tr
 
 Deno.test("a certificate and a key that do not go together are told by their files", async () => {
   const files = ["--tls-cert", ONE, "--tls-key", `${CERTS}/two.key.pem`];
-  const [plain, json, none] = await Promise.all([
-    runCli(["server", "--port", "0", ...files]),
-    runCli(["server", "--port", "0", "--json", ...files]),
-    runCli(["send", "note", "--ca", `${CERTS}/one.key.pem`]),
+  const [plain, json, none] = await callAll([
+    ["server", "--port", "0", ...files],
+    ["server", "--port", "0", "--json", ...files],
+    ["send", "note", "--ca", `${CERTS}/one.key.pem`],
   ]);
   const message = `${CERTS}/two.key.pem is not the key of the certificate in ${ONE}`;
   assertEquals(plain, { code: 2, stdout: "", stderr: message + "\n" });

@@ -19,7 +19,7 @@ import {
 import { pair } from "../support/pair.ts";
 import { hello, line, type RawPeer } from "../support/raw_peer.ts";
 import { onBothSides, withServer } from "../support/scene.ts";
-import { pause, settle, until, within } from "../support/wait.ts";
+import { pause, settle, turn, until, within } from "../support/wait.ts";
 
 // Requests
 
@@ -871,7 +871,7 @@ Deno.test("streams that queue what they are given, for a reader that is slow, ke
   const sending = (async () => {
     for (let n = 0; n < COUNT; n++) {
       left.sendPacket({ action: "n", data: data(n) });
-      await pause(0);
+      await turn();
     }
   })();
   await until(() => left.stats.buffered > 0, "the queues were full");

@@ -119,7 +119,7 @@ Deno.test("a client that drops and comes back again and again takes one place", 
 
 Deno.test("a flood of handshakes that drop stays in its bounds, and locks no honest client out", async () => {
   const options = { maxDetached: 50, maxDetachedPerAddress: 20, sessionTtlMs: 60_000 };
-  await withDroppers(options, async ({ server, connect, drop, verdict, logs }) => {
+  await withDroppers(options, async ({ server, to, connect, drop, verdict, logs }) => {
     const held = await drop("127.0.0.2");
     let isOver = false;
     let came = 0;
@@ -136,7 +136,7 @@ Deno.test("a flood of handshakes that drop stays in its bounds, and locks no hon
     };
     const floods = ["127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"].map(flood);
     for (let time = 0; time < 5; time++) {
-      await using client = new Client({ port: server.port });
+      await using client = new Client(to);
       await client.start();
       assertEquals(await client.request("honest-ask", time), time);
       await client.close();

@@ -127,8 +127,8 @@ async function chatter(name: string, port: number, members: string): Promise<Exa
   return client;
 }
 
-async function chatServer(): Promise<{ server: Example; port: number }> {
-  const server = new Example("examples/chat/server.ts", ["--port", "0"]);
+async function chatServer(...args: string[]): Promise<{ server: Example; port: number }> {
+  const server = new Example("examples/chat/server.ts", ["--port", "0", ...args]);
   return { server, port: await server.port() };
 }
 
@@ -335,7 +335,7 @@ Deno.test("chat: who is cut off for a moment misses nothing, and has not left", 
 });
 
 Deno.test("chat: who is cut off for longer has left, and the name is free again", async () => {
-  const { server, port } = await chatServer();
+  const { server, port } = await chatServer("--away-ms", "1000");
   await using _server = server;
   await using proxy = await FaultyProxy.listen({ to: port });
   await using ada = await chatter("Ada", port, "Ada");

@@ -1,6 +1,9 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Client, type Connection, ConnectionError, Server } from "../../mod.ts";
 import { until } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 interface Member {
   client: Client;
@@ -13,13 +16,18 @@ async function withMembers(
   count: number,
   act: (server: Server, members: Member[]) => Promise<void>,
 ): Promise<void> {
-  await using server = new Server({ port: 0, maxGroups: 3, maxGroupNameLength: 10 });
+  await using server = new Server({
+    port: 0,
+    ...WIRE.server,
+    maxGroups: 3,
+    maxGroupNameLength: 10,
+  });
   server.bindAction("done", () => true);
   await server.start();
   const members: Member[] = [];
   for (let n = 0; n < count; n++) {
     const heard: unknown[] = [];
-    const client = new Client({ port: server.port });
+    const client = new Client({ port: server.port, ...WIRE.client });
     client.bindAction("say", (data) => void heard.push(data));
     await client.start();
     members.push({ client, connection: server.clients.get(client.token!)!, heard });

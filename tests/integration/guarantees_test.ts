@@ -12,6 +12,9 @@ import {
 } from "../../mod.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { pause, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 Deno.test("the defaults in docs/guarantees.md are those of the options", () => {
   const [, section] = doc.split("## What to turn");
@@ -25,7 +28,7 @@ Deno.test("the defaults in docs/guarantees.md are those of the options", () => {
 
 Deno.test("a restart is told with what the server handled in neither list, and what it never saw in unsent", async () => {
   const handled: unknown[] = [];
-  const first = new Server({ port: 0, drainTimeoutMs: 5_000 });
+  const first = new Server({ ...WIRE.server, port: 0, drainTimeoutMs: 5_000 });
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
   first.bindAction("log", (data) => void handled.push(data));
   first.bindAction("slow", () => finished.then(() => "done"));
@@ -35,6 +38,7 @@ Deno.test("a restart is told with what the server handled in neither list, and w
   const lost = Promise.withResolvers<SessionLoss>();
   let goesAway = false;
   await using client = new Client({
+    ...WIRE.client,
     port,
     minRetryMs: 1,
     maxRetryMs: 20,
@@ -56,7 +60,7 @@ Deno.test("a restart is told with what the server handled in neither list, and w
   finish();
   assertEquals(await slow, "done");
   await closing;
-  await using second = new Server({ port });
+  await using second = new Server({ ...WIRE.server, port });
   await second.start();
 
   const loss = await within(lost.promise, "the client found another server");
@@ -75,13 +79,13 @@ Deno.test("a restart is told with what the server handled in neither list, and w
 
 Deno.test("a request that was handed over and not answered is in neither list when its session ends", async () => {
   let asked = 0;
-  await using server = new Server({ port: 0, drainTimeoutMs: 1 });
+  await using server = new Server({ ...WIRE.server, port: 0, drainTimeoutMs: 1 });
   server.bindAction("never", () => {
     asked++;
     return new Promise(() => {});
   });
   await server.start();
-  await using client = new Client({ port: server.port });
+  await using client = new Client({ ...WIRE.client, port: server.port });
   await client.start();
   const reply = client.request("never");
   await client.delivered();
@@ -95,6 +99,7 @@ Deno.test("a request that was handed over and not answered is in neither list wh
 Deno.test("what broadcasts push out of a window is counted as forgotten, unless it was received", async () => {
   const gone = Promise.withResolvers<{ forgotten: number; unknown: LostPacket[] }>();
   await using server = new Server({
+    ...WIRE.server,
     port: 0,
     replayPackets: 4,
     onDisconnect: ({ undelivered }) => gone.resolve(undelivered),
@@ -111,7 +116,7 @@ Deno.test("what broadcasts push out of a window is counted as forgotten, unless 
 });
 
 Deno.test("a broadcast reaches those who are away when they come back, in its place", async () => {
-  await using server = new Server({ port: 0 });
+  await using server = new Server({ ...WIRE.server, port: 0 });
   await server.start();
   await using peer = await RawPeer.register(server, { session: true });
   const connection = server.clients.get(peer.token)!;
@@ -136,7 +141,12 @@ Deno.test("a broadcast reaches those who are away when they come back, in its pl
 });
 
 Deno.test("a client that is cut for a volatile broadcast counts as missed, and keeps its session", async () => {
-  await using server = new Server({ port: 0, maxVolatileBytes: 1_000, stallTimeoutMs: false });
+  await using server = new Server({
+    ...WIRE.server,
+    port: 0,
+    maxVolatileBytes: 1_000,
+    stallTimeoutMs: false,
+  });
   await server.start();
   await using peer = await RawPeer.register(server, { session: true });
   peer.stopReading();

@@ -349,7 +349,11 @@ Deno.test("row 3: a server that leaves instead of answering is CONNECTION_LOST",
       },
     ];
     for (const leave of leavings) {
-      const script = async () => leave(await server.accept());
+      const script = async () => {
+        const peer = await server.accept();
+        await peer.packetOf("@handshake");
+        await leave(peer);
+      };
       const [error] = await Promise.all([
         assertRejects(() => client.start(), ConnectionError),
         script(),

@@ -10,11 +10,14 @@ import type { RawPacket, RawPeer } from "../support/raw_peer.ts";
 import { nextNumbered } from "../support/raw_session.ts";
 import { onBothSides, onBothSidesOfSession, withServer } from "../support/scene.ts";
 import { pause, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 // A network that disappears without a FIN or reset
 
 const TIMES = 10;
-const DEAD_AFTER_MS = 300;
+const DEAD_AFTER_MS = 200;
 
 /** Makes the network disappear ten times. What is sent meanwhile, if anything, must arrive. */
 async function disappear(
@@ -113,9 +116,9 @@ onBothSidesOfSession(
 
 onBothSidesOfSession(
   "a peer that is heard anyway is not asked for a sign of life",
-  { heartbeatMs: 200 },
+  { heartbeatMs: 150 },
   async ({ peer, connection }) => {
-    const end = performance.now() + 450;
+    const end = performance.now() + 300;
     while (performance.now() < end) {
       await peer.sendPacket({ action: "unheard-of" });
       await pause(10);
@@ -146,12 +149,12 @@ onBothSidesOfSession(
 
 onBothSidesOfSession(
   "a peer is not missed while it is this side that does not read",
-  { deadAfterMs: 300, maxPacketsPerSecond: 50 },
+  { deadAfterMs: 150, maxPacketsPerSecond: 100 },
   async ({ peer, connection, bindAction }) => {
     let heard = 0;
     bindAction("hear", () => void heard++);
-    await peer.sendPacket(...Array(80).fill({ action: "hear" }));
-    await until(() => heard === 80, "all were handled, at their pace");
+    await peer.sendPacket(...Array(130).fill({ action: "hear" }));
+    await until(() => heard === 130, "all were handled, at their pace");
     assertEquals(connection.state, "open");
   },
 );
@@ -228,13 +231,19 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
   const limits = { deadAfterMs: 300, heartbeatMs: 50 };
   const stopFor = async (child: Process) => {
     child.kill("SIGSTOP");
-    await pause(1_000);
+    await pause(2 * limits.deadAfterMs);
     child.kill("SIGCONT");
   };
   const stoppedClient = async () => {
     let changes = 0;
     const change = () => void changes++;
-    await using server = new Server({ port: 0, ...NEVER, onDetach: change, onResume: change });
+    await using server = new Server({
+      ...WIRE.server,
+      port: 0,
+      ...NEVER,
+      onDetach: change,
+      onResume: change,
+    });
     await server.start();
     await using child = startChild(server.port, limits);
     const connection = server.clients.getById(JSON.parse(await child.line()))!;
@@ -251,7 +260,7 @@ Deno.test("row 46: a process that was stopped itself declares nobody dead when i
     const change = () => void changes++;
     await using child = startChild("server", limits);
     const port = JSON.parse(await child.line());
-    await using client = new Client({ port, ...NEVER, onDetach: change });
+    await using client = new Client({ ...WIRE.client, port, ...NEVER, onDetach: change });
     await client.start();
     await stopFor(child);
     const end = performance.now() + 400;

@@ -2,8 +2,9 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PnetworkError, RequestError } from "../../mod.ts";
+import { concat } from "../support/bytes.ts";
 import { bytes } from "../support/bytes.ts";
-import { concat, line } from "../support/raw_peer.ts";
+import { line } from "../support/raw_peer.ts";
 import { onBothSides, onBothSidesAndResumed, withServer } from "../support/scene.ts";
 import { pause, until, within } from "../support/wait.ts";
 

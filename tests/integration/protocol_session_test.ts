@@ -27,10 +27,12 @@ class PageClient implements AsyncDisposable {
   #told = 0;
   #mustTell = false;
   #isOver = false;
+  /** What goes on in the background. */
+  readonly #working: Promise<void>[] = [];
 
   constructor(server: Server) {
     this.#server = server;
-    this.#handOver();
+    this.#working.push(this.#handOver());
   }
 
   get kept(): number {
@@ -66,7 +68,7 @@ class PageClient implements AsyncDisposable {
     this.#told = ack;
     for (const { text } of this.#kept) socket.send(text);
     this.#socket = socket;
-    this.#read(socket);
+    this.#working.push(this.#read(socket));
   }
 
   /** "Numbers": sends a packet that must not be lost, now or after the next resume. */
@@ -93,6 +95,7 @@ class PageClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     for (const socket of this.sockets) await socket.close();
+    await Promise.all(this.#working);
   }
 
   async #read(socket: RawPeer): Promise<void> {

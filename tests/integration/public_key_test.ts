@@ -5,7 +5,7 @@ import {
   Client,
   Connection,
   ConnectionError,
-  EncryptKeys,
+  type EncryptKeys,
   keyFingerprint,
   RequestError,
   Server,
@@ -13,11 +13,9 @@ import {
 import { withNetwork } from "../support/network_scene.ts";
 import { pair } from "../support/pair.ts";
 import type { RawPacket, RawPeer } from "../support/raw_peer.ts";
+import { ADA, EVE as BOB } from "../support/rsa_keys.ts";
 import { onBothSides, onBothSidesAndResumed, withServer } from "../support/scene.ts";
 import { within } from "../support/wait.ts";
-
-const ADA = await EncryptKeys.create({ bits: 2_048 });
-const BOB = await EncryptKeys.create({ bits: 2_048 });
 
 function whatIsKnownOf(keys: EncryptKeys) {
   return { publicKey: keys.publicKey, fingerprint: keys.fingerprint };

@@ -44,8 +44,8 @@ Deno.test({
   name: `the Python client fails with 2 when it is used wrongly${suffix}`,
   ignore,
   async fn() {
-    for (const args of [[], ["request"], ["request", "@ping"], ["request", "x", "{"]]) {
-      const { code, stderr } = await client(...args);
+    const wrong = [[], ["request"], ["request", "@ping"], ["request", "x", "{"]];
+    for (const { code, stderr } of await Promise.all(wrong.map((args) => client(...args)))) {
       assertEquals(code, 2);
       assertStringIncludes(stderr, "usage:");
     }

@@ -15,6 +15,9 @@ import { line, RawServer } from "../support/raw_peer.ts";
 import { GRANT, letComeBack, nextNumbered } from "../support/raw_session.ts";
 import { IMPATIENT, withHostileServer } from "../support/scene.ts";
 import { pause, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 /** A port of this machine where nobody listens. */
 const DEAD_PORT = 1;
@@ -37,7 +40,12 @@ Deno.test("hooks tell of every change of state, in order", async () => {
     onDisconnect: () => note("onDisconnect"),
   };
   await using server = await RawServer.listen();
-  const client: Client = new Client({ port: server.port, ...IMPATIENT, ...options });
+  const client: Client = new Client({
+    ...WIRE.client,
+    port: server.port,
+    ...IMPATIENT,
+    ...options,
+  });
   const [first] = await Promise.all([server.register(GRANT), client.start()]);
   await first.reset();
   // One attempt that fails, one that succeeds.
@@ -289,6 +297,7 @@ Deno.test("start({ retry: true }) keeps trying until the server is there", async
   const { port } = probe.addr;
   probe.close();
   await using client = new Client({
+    ...WIRE.client,
     port,
     ...IMPATIENT,
     onRetry: (retry) => void retries.push(retry),
@@ -296,7 +305,7 @@ Deno.test("start({ retry: true }) keeps trying until the server is there", async
   const starting = client.start({ retry: true });
   await until(() => retries.length >= 3, "it tries");
   assertEquals(client.state, "connecting");
-  await using server = new Server({ port });
+  await using server = new Server({ ...WIRE.server, port });
   await server.start();
   await within(starting, "the start");
   assertEquals([client.state, retries[0].attempt], ["connected", 2]);
@@ -316,9 +325,9 @@ Deno.test("start({ retry: true }) is bounded by maxAttempts, a refusal, a signal
   assertEquals(tried, 2);
   await bounded.close();
 
-  await using server = new Server({ port: 0, authenticate: () => false });
+  await using server = new Server({ ...WIRE.server, port: 0, authenticate: () => false });
   await server.start();
-  await using refused = new Client({ port: server.port, ...options });
+  await using refused = new Client({ ...WIRE.client, port: server.port, ...options });
   const refusal = await assertRejects(() => refused.start({ retry: true }), HandshakeError);
   assertEquals(refusal.code, "REFUSED");
 
@@ -368,7 +377,7 @@ Deno.test("close() ends a client that waits for its next attempt, with what was 
 Deno.test("close() ends a client in the middle of coming back, at whatever point", async () => {
   await using server = await RawServer.listen();
   for (const stage of ["accepted", "asked", "answered"] as const) {
-    const client = new Client({ port: server.port, ...IMPATIENT });
+    const client = new Client({ ...WIRE.client, port: server.port, ...IMPATIENT });
     const [first] = await Promise.all([server.register(GRANT), client.start()]);
     await first.reset();
     const peer = await server.accept();

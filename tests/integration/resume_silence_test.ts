@@ -1,15 +1,17 @@
 import { assertEquals } from "@std/assert";
-import type { OnBytes } from "../support/faulty_proxy.ts";
+import type { Link, OnBytes } from "../support/faulty_proxy.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { until } from "../support/wait.ts";
 
 Deno.test("a client that gives up on the answer to its resume leaves the session to its next attempt", async () => {
   let silences = 2;
+  const silent: Link[] = [];
   // The server has resumed by then, and is told that the client did not.
   const onBytes: OnBytes = (link, direction, bytes) => {
     if (direction === "toClient" || silences === 0 || link.bytes.toServer > 0) return;
     if (!new TextDecoder().decode(bytes).includes('"resume":')) return;
     silences--;
+    silent.push(link);
     link.apply({ toClient: { silenceAfter: 40 } });
   };
   const options = { wire: "plain", client: { handshakeTimeoutMs: 150 }, onBytes } as const;
@@ -22,7 +24,12 @@ Deno.test("a client that gives up on the answer to its resume leaves the session
     await drop();
     const asked = connection.request("n", 2);
     client.sendPacket({ action: "n", data: 3 });
-    await until(() => told.includes("server onDetach HANDSHAKE_TIMEOUT"), "the server was told");
+    for (const times of [1, 2]) {
+      const detaches = () => told.filter((what) => what === "server onDetach HANDSHAKE_TIMEOUT");
+      await until(() => detaches().length >= times, "the server was told");
+      // The rest of the answer comes late, and is not listened to.
+      silent[times - 1].heal();
+    }
     await until(() => told.includes("client onResume"), "the client came back");
     await resumed(1);
     assertEquals([client.id, client.token, silences], [id, token, 0]);

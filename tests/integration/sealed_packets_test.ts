@@ -15,15 +15,13 @@ import {
   Server,
 } from "../../mod.ts";
 import { openPacket } from "../../crypto.ts";
+import { concat } from "../support/bytes.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { Logs } from "../support/logs.ts";
 import { withNetwork } from "../support/network_scene.ts";
-import { concat } from "../support/raw_peer.ts";
+import { ADA as SERVERS, EVE as OTHERS } from "../support/rsa_keys.ts";
 import { withServer } from "../support/scene.ts";
 import { settle, until, within } from "../support/wait.ts";
-
-const SERVERS = await EncryptKeys.create({ bits: 2_048 });
-const OTHERS = await EncryptKeys.create({ bits: 2_048 });
 
 /** The server's keys, which remember nothing. */
 function serverKeys(): Promise<EncryptKeys> {
@@ -345,7 +343,7 @@ Deno.test("a flood of forgeries costs its sender its turn, and no one else more 
     (forged.data as Record<string, string>).tag = "A".repeat(22);
     const flooder = await register();
     const line = JSON.stringify({ ...forged, token: null }) + "\n";
-    await flooder.send(line.repeat(250));
+    await flooder.send(line.repeat(160));
     await using client = new Client({ port: server.port });
     await client.start();
     await client.sendPacket(await sealed("vote", "honest"), { delivered: true });

@@ -2,11 +2,12 @@
 
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects } from "@std/assert";
 import { Client, createIdentity, HandshakeError, PnetworkError, Server } from "../../mod.ts";
+import { concat } from "../support/bytes.ts";
 import type { OnBytes } from "../support/faulty_proxy.ts";
 import { Logs } from "../support/logs.ts";
 import { noiseKeys, NoisePeer, OFFER } from "../support/noise_peer.ts";
 import { withNetwork } from "../support/network_scene.ts";
-import { concat, hello, line, type RawPeer } from "../support/raw_peer.ts";
+import { hello, line, type RawPeer } from "../support/raw_peer.ts";
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
 import { CLIENT, SERVER } from "../support/identities.ts";
 import { onBothSidesSecurely, type SecurePeer } from "../support/secure_scene.ts";

@@ -5,7 +5,7 @@ import { assertEquals, assertFalse } from "@std/assert";
 import type { Direction } from "../support/faulty_proxy.ts";
 import { type Change, inTheMiddle, LINES, type Unit } from "../support/man_in_the_middle.ts";
 import { acrossNetwork } from "../support/network_scene.ts";
-import { concat } from "../support/raw_peer.ts";
+import { concat } from "../support/bytes.ts";
 import { CLIENT, SERVER } from "../support/identities.ts";
 import { until, within } from "../support/wait.ts";
 
@@ -90,7 +90,7 @@ function cutAfter({ link, direction }: Unit, after: number, by: "fin" | "reset")
   link.apply({ [direction]: { cut: { after, by } } });
 }
 
-Deno.test("a flip of any byte of the handshake", async () => {
+Deno.test("a flip of any byte of the handshake ends that socket alone, and nothing is lost", async () => {
   const lengths: Partial<Record<Direction, number>> = {};
   const touches = DIRECTIONS.flatMap((direction) =>
     Array.from({ length: HANDSHAKE_BYTES[direction] }, (_, place): Touch => ({
@@ -107,7 +107,7 @@ Deno.test("a flip of any byte of the handshake", async () => {
   assertEquals(lengths, HANDSHAKE_BYTES);
 });
 
-Deno.test("a handshake that is cut", async () => {
+Deno.test("a handshake that is cut anywhere is made again, and nothing is lost", async () => {
   // Where the bytes are plain, each of them is tried elsewhere.
   const EACH = 3;
   const touches = DIRECTIONS.flatMap((direction) =>
@@ -126,7 +126,7 @@ Deno.test("a handshake that is cut", async () => {
   await touchAll(touches);
 });
 
-Deno.test("lines of the handshake that are left out, repeated, swapped, or of another handshake", async () => {
+Deno.test("lines of the handshake that are left out, repeated, swapped, or of another one end that socket alone", async () => {
   const touches: Touch[] = [];
   const earlier: Record<string, Uint8Array> = {};
   for (const direction of DIRECTIONS) {
@@ -188,7 +188,7 @@ function* numbers(seed: number): Generator<number> {
 const PLACES = 200;
 const MAX_RECORD = 6;
 
-Deno.test("records that are touched at two hundred places", async () => {
+Deno.test("records that are touched at two hundred places end their sockets alone, and nothing is lost", async () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0];
   const random = numbers(seed);
   const below = (bound: number) => Math.floor(random.next().value! * bound);

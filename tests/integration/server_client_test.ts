@@ -20,7 +20,7 @@ import {
 } from "../../mod.ts";
 import { RawPeer, RawServer } from "../support/raw_peer.ts";
 import { onBothSides } from "../support/scene.ts";
-import { pause, settle, until, within } from "../support/wait.ts";
+import { pause, settle, turn, until, within } from "../support/wait.ts";
 
 // Starting and stopping
 
@@ -153,10 +153,10 @@ Deno.test("a client that is closed while it starts is closed, and its start fail
   await using server = new Server({ port: 0 });
   await server.start();
   // Whenever it comes: with every turn the handshake has got further.
-  for (let turn = 0; turn < 60; turn++) {
+  for (let turns = 0; turns < 60; turns++) {
     const client = new Client({ port: server.port });
     const starting = client.start().then(() => undefined, (error) => error);
-    for (let n = 0; n < turn; n++) await (n < 30 ? Promise.resolve() : pause(0));
+    for (let n = 0; n < turns; n++) await (n < 30 ? Promise.resolve() : turn());
     await client.close();
     assertEquals(client.state, "closed");
     const error = await starting;

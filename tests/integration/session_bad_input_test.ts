@@ -453,6 +453,7 @@ Deno.test("a client's @goaway means nothing to a server", async () => {
     const peer = await register({ session: true });
     const connection = server.clients.get(peer.token)!;
     await peer.sendPacket({ action: "@goaway", data: { retryAfterMs: 5 } });
+    await peer.ping();
     connection.sendPacket({ action: "n", data: 1 });
     assertEquals((await nextNumbered(peer)).data, 1);
     assertEquals(connection.stats.ignored, 1);
@@ -516,11 +517,11 @@ onBothSidesOfSession(
 
 Deno.test("row 45: around the limit a packet is refused to its sender or arrives, stamps and all", async () => {
   const limits = { maxPacketBytes: 4_096 };
-  await withServer(limits, async ({ server }) => {
+  await withServer(limits, async ({ server, to }) => {
     const lengths: number[] = [];
     server.bindAction("n", (text) => void lengths.push(String(text).length));
     server.bindAction("echo", (text) => text);
-    await using client = new Client({ port: server.port, ...limits });
+    await using client = new Client({ ...to, ...limits });
     await client.start();
     const sent: number[] = [];
     const asked: number[] = [];

@@ -19,6 +19,9 @@ import {
   withServer,
 } from "../support/scene.ts";
 import { pause, settle, until, within } from "../support/wait.ts";
+import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
+
+const WIRE = WIRES[DEFAULT_WIRE];
 
 // server.close()
 
@@ -29,7 +32,7 @@ async function withSession(
     scene: { server: Server; peer: RawPeer & RawWelcome; connection: Connection },
   ) => Promise<void>,
 ): Promise<void> {
-  const server = new Server({ port: 0, drainTimeoutMs: 60_000, ...options });
+  const server = new Server({ ...WIRE.server, port: 0, drainTimeoutMs: 60_000, ...options });
   await server.start();
   await using peer = await RawPeer.register({ port: server.port }, { session: true });
   await act({ server, peer, connection: server.clients.get(peer.token)! });
@@ -274,7 +277,7 @@ Deno.test("a client that is asked to go bounds what it holds", async () => {
 
 Deno.test("clients go on with the next server on the port, and know what the one before did not get", async () => {
   const CLIENTS = 20;
-  let server = new Server({ port: 0, drainTimeoutMs: 60_000 });
+  let server = new Server({ ...WIRE.server, port: 0, drainTimeoutMs: 60_000 });
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const serve = (on: Server) => {
     on.bindAction("slow", (n) => gate.then(() => n));
@@ -286,6 +289,7 @@ Deno.test("clients go on with the next server on the port, and know what the one
   const losses: SessionLoss[] = [];
   const clients = Array.from({ length: CLIENTS }, () =>
     new Client({
+      ...WIRE.client,
       port,
       ...IMPATIENT,
       onSessionLost: (_connection, loss) => void losses.push(loss),
@@ -309,7 +313,7 @@ Deno.test("clients go on with the next server on the port, and know what the one
   await within(closing, "the server's end");
   await until(() => clients.every(({ state }) => state === "reconnecting"), "all look for another");
 
-  server = new Server({ port });
+  server = new Server({ ...WIRE.server, port });
   serve(server);
   await server.start();
   await until(() => losses.length === CLIENTS, "all have found it");
@@ -326,7 +330,7 @@ Deno.test("clients go on with the next server on the port, and know what the one
 
 Deno.test("a server that is replaced under load leaves no request without an outcome", async () => {
   const CLIENTS = 30;
-  let server = new Server({ port: 0, drainTimeoutMs: 60_000 });
+  let server = new Server({ ...WIRE.server, port: 0, drainTimeoutMs: 60_000 });
   const handled = new Set<unknown>();
   const serve = (on: Server) =>
     on.bindAction("work", async (data) => {
@@ -337,7 +341,10 @@ Deno.test("a server that is replaced under load leaves no request without an out
   serve(server);
   await server.start();
   const { port } = server;
-  const clients = Array.from({ length: CLIENTS }, () => new Client({ port, ...IMPATIENT }));
+  const clients = Array.from(
+    { length: CLIENTS },
+    () => new Client({ ...WIRE.client, port, ...IMPATIENT }),
+  );
   await Promise.all(clients.map((client) => client.start()));
   let isOver = false;
   const counts: Record<string, number> = {};
@@ -355,7 +362,7 @@ Deno.test("a server that is replaced under load leaves no request without an out
   await until(() => counts.answered > 500, "work is done");
   await within(server.close(), "the server's end");
   const before = counts.answered;
-  server = new Server({ port });
+  server = new Server({ ...WIRE.server, port });
   serve(server);
   await server.start();
   await until(() => counts.answered > before + 500, "work is done again");

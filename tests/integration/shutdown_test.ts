@@ -167,7 +167,8 @@ Deno.test("clients that wait to be accepted when the server closes lose their co
 });
 
 Deno.test("close() waits for connections that are just ending", async () => {
-  for (const trouble of ["nonsense\n", line({ action: "@close", data: { code: "CLOSED" } })]) {
+  const troubles = ["nonsense\n", line({ action: "@close", data: { code: "CLOSED" } })];
+  await Promise.all(troubles.map(async (trouble) => {
     const server = new Server({ port: 0 });
     await server.start();
     const peer = await RawPeer.register({ port: server.port });
@@ -179,7 +180,7 @@ Deno.test("close() waits for connections that are just ending", async () => {
     await server.close();
     assertEquals(connection.state, "closed");
     await peer.close();
-  }
+  }));
 });
 
 Deno.test("close() does not wait for a client that neither reads nor ends", async () => {

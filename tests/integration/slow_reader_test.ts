@@ -8,6 +8,8 @@ import { withSocketPath } from "../support/socket_path.ts";
 import { until } from "../support/wait.ts";
 
 const DATA = "x".repeat(900);
+/** More than the sockets and the bounds hold together. */
+const COUNT = 760;
 const LIMITS = {
   maxBufferedBytes: 300_000,
   replayBytes: 200_000,
@@ -34,10 +36,10 @@ async function withStream(
   act: (stream: Stream) => Promise<void>,
 ): Promise<void> {
   await withSocketPath(async (path) => {
-    await withServer({ path, ...LIMITS }, async ({ server, register, honest }) => {
+    await withServer({ path, ...LIMITS }, async ({ server, to, register, honest }) => {
       const readers: number[][] = [];
       const clients = await Promise.all(Array.from({ length: readerCount }, async (_, index) => {
-        const client = new Client({ path });
+        const client = new Client(to);
         readers[index] = [];
         client.bindAction("news", (data) => void readers[index].push((data as [number])[0]));
         await client.start();
@@ -86,33 +88,33 @@ async function withStream(
 
 Deno.test("200 clients are sent a stream, and one that does not read costs no more than its bounds", async () => {
   await withStream(199, async ({ server, sleeper, readers, stream, most, wakeUp }) => {
-    await stream(600);
+    await stream(COUNT);
     assertEquals(sleeper.state, "detached");
     assertGreater(most(), LIMITS.replayBytes);
     assertLess(most(), LIMITS.maxBufferedBytes + 1);
     // From then on it is the window alone that is kept.
     assertLess(sleeper.stats.buffered, LIMITS.replayBytes + 1);
-    const all = [...Array(600).keys()];
+    const all = [...Array(COUNT).keys()];
     for (const received of readers) assertEquals(received, all);
     assertEquals(server.clients.size, 201);
     // It is told that there is a gap, and so is the server.
     const { received, reason } = await wakeUp();
     assertEquals(reason, "overflow");
     const { unknown, unsent, forgotten } = sleeper.undelivered;
-    assertEquals(forgotten + unknown.length + unsent.length, 600);
+    assertEquals(forgotten + unknown.length + unsent.length, COUNT);
     assertGreater(forgotten + unknown.length, received - 1);
-    assertEquals((unsent.at(-1)!.data as [number])[0], 599);
+    assertEquals((unsent.at(-1)!.data as [number])[0], COUNT - 1);
   });
 });
 
 for (const policy of ["drop-oldest", "latest"] as const) {
   Deno.test(`a volatile stream to many: ${policy} bounds one that does not read`, async () => {
     await withStream(50, async ({ sleeper, readers, stream, most }) => {
-      await stream(600, { volatile: true, policy });
+      await stream(COUNT, { volatile: true, policy });
       assertEquals(sleeper.state, "open");
       assertLess(most(), LIMITS.maxBufferedBytes);
       assertGreater(sleeper.stats.dropped, 100);
-      const all = [...Array(600).keys()];
+      const all = [...Array(COUNT).keys()];
       for (const received of readers) assertEquals(received, all);
     });
   });
@@ -120,10 +122,10 @@ for (const policy of ["drop-oldest", "latest"] as const) {
 
 Deno.test("a volatile stream to many: disconnect drops one that does not read", async () => {
   await withStream(50, async ({ sleeper, readers, stream, most }) => {
-    await stream(600, { volatile: true, policy: "disconnect" });
+    await stream(COUNT, { volatile: true, policy: "disconnect" });
     assertEquals([sleeper.state, sleeper.stats.buffered], ["detached", 0]);
     assertLess(most(), LIMITS.maxBufferedBytes);
-    const all = [...Array(600).keys()];
+    const all = [...Array(COUNT).keys()];
     for (const received of readers) assertEquals(received, all);
   });
 });

@@ -128,7 +128,7 @@ Deno.test("a client whose session another one has taken over does not come back"
     const asked = client.request("never").catch(({ code }) => code);
     await until(() => connection.stats.inFlight === 1, "the handler runs");
     const earlier = { id: client.id!, token: client.token!, welcome };
-    await using other = await comeBack({ port: server.port }, earlier, 0);
+    await using other = await comeBack({ port: server.port, wire: "plain" }, earlier, 0);
     const { code } = await within(client.closed, "the older client's end");
     assertEquals([code, client.state], ["TAKEN_OVER", "closed"]);
     assertEquals(await asked, "TAKEN_OVER");
@@ -137,7 +137,10 @@ Deno.test("a client whose session another one has taken over does not come back"
     assertEquals(proxy.links.length, 1);
     await other.ping();
     assertEquals(connection.state, "open");
-    await connection.close();
+    const closing = connection.close();
+    await other.packetOf("@close");
+    other.fin();
+    await closing;
   });
 });
 

@@ -106,7 +106,7 @@ async function withStalled(
 ): Promise<void> {
   await withSocketPath(async (path) => {
     const options = { path, maxVolatileBytes: 20_000, stallTimeoutMs: 60_000 };
-    await withServer(options, async ({ server, register, adopt, honest }) => {
+    await withServer(options, async ({ server, address, register, adopt, honest }) => {
       const peer = await register({ session: true });
       const connection = server.clients.get(peer.token)!;
       const except = server.clients.getById(honest.id)!;
@@ -121,7 +121,7 @@ async function withStalled(
         broadcast(n, { policy: "drop-oldest" });
         assertGreater(n, -2_000, "some must have been dropped");
       }
-      const back = async () => adopt(await comeBack({ path }, peer));
+      const back = async () => adopt(await comeBack(address, peer));
       await act({ server, peer, connection, broadcast, total: () => total, back });
     });
   });

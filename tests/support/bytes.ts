@@ -4,14 +4,18 @@ const encoder = new TextEncoder();
 
 /** The text as UTF-8; numbers stand for single bytes. */
 export function bytes(...parts: (string | number)[]): Uint8Array<ArrayBuffer> {
-  const arrays = parts.map((part) =>
-    typeof part === "number" ? Uint8Array.of(part) : encoder.encode(part)
+  return concat(
+    parts.map((part) => typeof part === "number" ? Uint8Array.of(part) : encoder.encode(part)),
   );
-  const all = new Uint8Array(arrays.reduce((sum, { length }) => sum + length, 0));
+}
+
+/** All of these bytes in one piece. */
+export function concat(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const array of arrays) {
-    all.set(array, at);
-    at += array.length;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
   return all;
 }

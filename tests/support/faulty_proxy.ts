@@ -9,8 +9,7 @@
 
 // Deno's own sockets cannot be reset on purpose.
 import net from "node:net";
-import { setImmediate } from "node:timers";
-import { pause, within } from "./wait.ts";
+import { pause, turn, within } from "./wait.ts";
 
 /** Which way bytes go. */
 export type Direction = "toServer" | "toClient";
@@ -439,11 +438,4 @@ class Pipe {
     const sliceBytes = slice && done < (slice.until ?? Infinity) ? slice.bytes : Infinity;
     return Math.min(sliceBytes, (cut?.after ?? Infinity) - done, (silenceAfter ?? Infinity) - done);
   }
-}
-
-/** Lets the sockets have their turn. */
-async function turn(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setImmediate(resolve);
-  await promise;
 }

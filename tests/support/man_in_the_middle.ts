@@ -6,7 +6,7 @@
  */
 
 import type { Direction, Link, OnBytes } from "./faulty_proxy.ts";
-import { concat } from "./raw_peer.ts";
+import { concat } from "./bytes.ts";
 
 /** What goes through at once, or not: a line of the handshake with its end, or a record with its length. */
 export interface Unit {

@@ -6,7 +6,7 @@
 
 import { Changes } from "../../changes.ts";
 import type { Transport } from "../../transport.ts";
-import { concat } from "./raw_peer.ts";
+import { concat } from "./bytes.ts";
 
 /** How bytes are cut on their way. `at` is where the first of them stands among all. */
 export type Slice = (bytes: Uint8Array, at: number) => Uint8Array[];

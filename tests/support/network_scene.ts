@@ -121,6 +121,8 @@ export async function acrossNetwork(
       );
     },
   });
+  // Nobody waits for the rest of what has gone silent before.
+  for (const link of proxy.links) if (link !== proxy.last) link.destroy();
   await within(client.close(), "the client's end");
   await within(server.close({ drainTimeoutMs: 0 }), "the server's end");
   assertEquals([client.clients.size, server.clients.size, server.groups.length], [0, 0, 0]);

@@ -16,8 +16,12 @@ import {
   NoiseHandshake,
   XX,
 } from "../../noise.ts";
-import { concat, line, type RawPacket, type RawWelcome } from "./raw_peer.ts";
+import { concat } from "./bytes.ts";
+import { line, type RawPacket, type RawWelcome } from "./raw_peer.ts";
+import { OFFER, PROTOCOL } from "./raw_socket.ts";
 import { until } from "./wait.ts";
+
+export { OFFER };
 
 /** Bytes both ways, by hand: a raw peer, or an end in memory. */
 export interface ByteStream {
@@ -38,10 +42,6 @@ export interface NoiseOptions {
   /** What it says first, without the end of the line. */
   offer?: string;
 }
-
-/** What a client says first. */
-export const OFFER =
-  '{"action":"@secure","data":{"version":1,"protocol":"Noise_XX_25519_AESGCM_SHA256"}}';
 
 const LF = 0x0a;
 const TAG_BYTES = 16;
@@ -244,7 +244,7 @@ async function begin(
   { keys, ephemeral }: NoiseOptions,
 ): Promise<NoiseHandshake> {
   return await NoiseHandshake.begin({
-    protocolName: "Noise_XX_25519_AESGCM_SHA256",
+    protocolName: PROTOCOL,
     pattern: XX,
     isInitiator,
     prologue: new TextEncoder().encode(offer),

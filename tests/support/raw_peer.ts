@@ -8,7 +8,10 @@
 import { assertEquals, AssertionError } from "@std/assert";
 // Deno's own sockets cannot be reset on purpose.
 import net from "node:net";
+import { concat } from "./bytes.ts";
+import { asClient, asServer, type RawSocket } from "./raw_socket.ts";
 import { until, within } from "./wait.ts";
+import { DEFAULT_WIRE, type WireName } from "./wires.ts";
 
 /** A line as it was parsed. */
 export interface RawPacket {
@@ -21,25 +24,14 @@ export interface RawPacket {
   [field: string]: unknown;
 }
 
-/** Where a peer connects to. */
-export type RawAddress = { port: number } | { path: string };
+/** Where a peer connects to, and over what: the wire that the environment names, unless it says which. */
+export type RawAddress = ({ port: number } | { path: string }) & { wire?: WireName };
 
 /** What the server says to a client that it registers. */
 export interface RawWelcome {
   id: string;
   token: string;
   welcome: RawPacket;
-}
-
-/** All of these bytes in one piece. */
-export function concat(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** The line of a packet. */
@@ -54,7 +46,7 @@ export function hello(data: object = {}): string {
 
 /** One end of a raw socket. */
 export class RawPeer implements AsyncDisposable {
-  readonly #socket: net.Socket;
+  readonly #socket: RawSocket;
   readonly #chunks: Uint8Array[] = [];
   readonly #closed = Promise.withResolvers<void>();
   readonly #decoder = new TextDecoder();
@@ -64,9 +56,8 @@ export class RawPeer implements AsyncDisposable {
   #takesUntil = Infinity;
   #end: "fin" | "reset" | undefined;
 
-  constructor(socket: net.Socket) {
+  constructor(socket: RawSocket) {
     this.#socket = socket;
-    socket.setNoDelay(true);
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("end", () => this.#end ??= "fin");
     socket.on("error", () => this.#end ??= "reset");
@@ -93,9 +84,8 @@ export class RawPeer implements AsyncDisposable {
     const connected = Promise.withResolvers<void>();
     socket.once("connect", () => connected.resolve());
     socket.once("error", (error: Error) => connected.reject(error));
-    const peer = new RawPeer(socket);
     await within(connected.promise, "a raw connection");
-    return peer;
+    return new RawPeer(await asClient(socket, to.wire ?? DEFAULT_WIRE));
   }
 
   /** Connects and shakes hands. */
@@ -298,23 +288,30 @@ export class RawServer implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #arrived: RawPeer[] = [];
   readonly #all: RawPeer[] = [];
+  readonly #sockets: net.Socket[] = [];
 
-  private constructor(server: net.Server) {
+  private constructor(server: net.Server, wire: WireName) {
     this.#server = server;
-    server.on("connection", (socket: net.Socket) => {
+    const arrive = (socket: RawSocket) => {
       const peer = new RawPeer(socket);
       this.#arrived.push(peer);
       this.#all.push(peer);
+    };
+    server.on("connection", (socket: net.Socket) => {
+      this.#sockets.push(socket);
+      if (wire === "plain") return arrive(socket.setNoDelay(true));
+      // Whoever leaves in the handshake has not arrived.
+      asServer(socket, wire).then(arrive, () => socket.destroy());
     });
   }
 
   /** Listens on a free port. */
-  static async listen(): Promise<RawServer> {
+  static async listen(wire: WireName = DEFAULT_WIRE): Promise<RawServer> {
     const server = net.createServer({ allowHalfOpen: true });
     const listening = Promise.withResolvers<void>();
     server.listen(0, "127.0.0.1", () => listening.resolve());
     await listening.promise;
-    return new RawServer(server);
+    return new RawServer(server, wire);
   }
 
   /** Where it listens. */
@@ -358,6 +355,7 @@ export class RawServer implements AsyncDisposable {
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
     await Promise.all(this.#all.map((peer) => peer.close()));
+    for (const socket of this.#sockets) socket.destroy();
     await closed.promise;
   }
 }

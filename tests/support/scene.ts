@@ -17,13 +17,18 @@ import {
 } from "../../mod.ts";
 import { HonestClient, serveHonestly } from "./honest.ts";
 import { Logs } from "./logs.ts";
-import { RawPeer, RawServer, type RawWelcome } from "./raw_peer.ts";
+import { type RawAddress, RawPeer, RawServer, type RawWelcome } from "./raw_peer.ts";
 import { comeBack, GRANT, letComeBack } from "./raw_session.ts";
 import { until } from "./wait.ts";
+import { DEFAULT_WIRE, WIRES } from "./wires.ts";
 
 /** A server that an honest client works with, and strangers. */
 export interface ServerScene {
   server: Server;
+  /** What leads a client to it. */
+  to: ClientOptions;
+  /** Where strangers find it. */
+  address: RawAddress;
   honest: HonestClient;
   logs: Logs;
   /** Connects a stranger, which says nothing yet. */
@@ -166,23 +171,33 @@ export function onBothSidesAndResumed(
   });
 }
 
-/** Lets something happen to a server. */
+/**
+ * Lets something happen to a server, over the wire that the environment names. Where the options say which,
+ * strangers have plain sockets: such a test makes of their bytes what it is about.
+ */
 export async function withServer(
   options: ServerOptions,
   act: (scene: ServerScene) => Promise<void>,
 ): Promise<void> {
   await using logs = await Logs.capture();
-  const endpoint = options.path === undefined ? { port: 0 } : {};
-  await using server = new Server({ ...endpoint, drainTimeoutMs: 1_000, ...options });
+  const { path, secure, tls } = options;
+  const isTls = DEFAULT_WIRE === "tls";
+  // There is no TLS over Unix sockets here.
+  const wire = secure || tls || (path && isTls) ? "plain" : DEFAULT_WIRE;
+  const endpoint = path === undefined ? { port: 0 } : {};
+  const limits = { drainTimeoutMs: 1_000, ...WIRES[wire].server };
+  await using server = new Server({ ...endpoint, ...limits, ...options });
   serveHonestly(server);
   await server.start();
-  const to = options.path === undefined ? { port: server.port } : { path: options.path };
-  const { secure, tls } = options;
-  await using honest = await HonestClient.join({
-    ...to,
+  const place = path === undefined ? { port: server.port } : { path };
+  const address = { ...place, wire };
+  const to = {
+    ...place,
+    ...WIRES[wire].client,
     ...secure && { secure: { pin: secure.fingerprint } },
     ...tls && { tls: { caCerts: [tls.cert] } },
-  });
+  };
+  await using honest = await HonestClient.join(to);
   await honest.rounds();
 
   const peers: RawPeer[] = [];
@@ -190,15 +205,17 @@ export async function withServer(
   let hasErrors = false;
   await act({
     server,
+    to,
+    address,
     honest,
     logs,
     async connect(from) {
-      const peer = await RawPeer.connect(to, from);
+      const peer = await RawPeer.connect(address, from);
       peers.push(peer);
       return peer;
     },
     async register(data, from) {
-      const peer = await RawPeer.register(to, data, from);
+      const peer = await RawPeer.register(address, data, from);
       peers.push(peer);
       tokens.push(peer.token);
       return peer;
@@ -235,8 +252,11 @@ export async function withHostileServer(
   act: (scene: ClientScene) => Promise<void>,
 ): Promise<void> {
   await withServer({}, async (elsewhere) => {
-    await using server = await RawServer.listen();
-    await using client = new Client({ port: server.port, drainTimeoutMs: 1_000, ...options });
+    const wire = options.secure || options.tls ? "plain" : DEFAULT_WIRE;
+    await using server = await RawServer.listen(wire);
+    const { port } = server;
+    const limits = { drainTimeoutMs: 1_000, ...WIRES[wire].client };
+    await using client = new Client({ port, ...limits, ...options });
     const tokens: string[] = [];
     await act({
       server,

@@ -3,7 +3,9 @@
 // ends when its input does.
 
 import { Client, type ConnectionLimits, Server } from "../../mod.ts";
+import { DEFAULT_WIRE, WIRES } from "./wires.ts";
 
+const wire = WIRES[DEFAULT_WIRE];
 const [port, limits = "{}"] = Deno.args;
 const options: ConnectionLimits = JSON.parse(limits);
 const say = (value: unknown) => console.log(JSON.stringify(value));
@@ -13,8 +15,15 @@ const hooks = {
   onDisconnect: () => say("onDisconnect"),
 };
 const side = port === undefined || port === "server"
-  ? new Server({ port: 0, ...options, ...hooks })
-  : new Client({ port: Number(port), minRetryMs: 1, maxRetryMs: 20, ...options, ...hooks });
+  ? new Server({ ...wire.server, port: 0, ...options, ...hooks })
+  : new Client({
+    ...wire.client,
+    port: Number(port),
+    minRetryMs: 1,
+    maxRetryMs: 20,
+    ...options,
+    ...hooks,
+  });
 side.bindAction("n", (n) => say(n));
 side.bindAction("echo", (data) => data);
 await side.start();

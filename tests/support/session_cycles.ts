@@ -5,22 +5,23 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Client, Server } from "../../mod.ts";
 import { pause } from "./wait.ts";
+import { DEFAULT_WIRE, WIRES } from "./wires.ts";
 
 const LANES = 8;
 const [cycles = "10000"] = Deno.args;
 
 /** The socket of the moment of each cycle. */
 const sockets = new AsyncLocalStorage<{ conn?: Deno.Conn }>();
-const { connect } = Deno;
+const { connect, startTls } = Deno;
+const keep = <Conn extends Deno.Conn>(conn: Conn) => sockets.getStore()!.conn = conn;
 Object.assign(Deno, {
-  connect: async (options: Deno.ConnectOptions) => {
-    const conn = await connect(options);
-    sockets.getStore()!.conn = conn;
-    return conn;
-  },
+  connect: async (options: Deno.ConnectOptions) => keep(await connect(options)),
+  startTls: async (conn: Deno.TcpConn, options: Deno.StartTlsOptions) =>
+    keep(await startTls(conn, options)),
 });
 
-const server = new Server({ port: 0 });
+const wire = WIRES[DEFAULT_WIRE];
+const server = new Server({ ...wire.server, port: 0 });
 server.bindAction("echo", (data) => data);
 await server.start();
 let resumes = 0;
@@ -28,6 +29,7 @@ let resumes = 0;
 async function cycle(): Promise<void> {
   const resumed = Promise.withResolvers<void>();
   const client = new Client({
+    ...wire.client,
     port: server.port,
     minRetryMs: 1,
     maxRetryMs: 1,

@@ -5,11 +5,16 @@
  */
 
 import { AssertionError } from "@std/assert";
+import { setImmediate } from "node:timers";
 
 /** Far longer than anything here takes, so that only what will never come runs into it. */
 export const PATIENCE_MS = 10_000;
 
-const POLL_MS = 2;
+/** So often it is looked in turns of the event loop; most waits are over by then. */
+const QUICK_LOOKS = 300;
+const POLL_MS = 1;
+/** Whatever moves has moved by then, most of the time: a test may only fail to see something, otherwise. */
+const STILL_MS = 50;
 
 /** Settles like `promise`; fails when that takes too long. */
 export async function within<T>(
@@ -36,14 +41,35 @@ export async function until(
   ms: number = PATIENCE_MS,
 ): Promise<void> {
   const deadline = performance.now() + ms;
-  while (!condition()) {
+  for (let look = 0; !condition(); look++) {
     if (performance.now() > deadline) {
       throw new AssertionError(
         `Waited ${ms} ms until ${typeof what === "string" ? what : what()}.`,
       );
     }
-    await pause(POLL_MS);
+    await (look < QUICK_LOOKS ? turn() : pause(POLL_MS));
   }
+}
+
+/** Resolves to what a number is when it stands still, above zero. */
+export async function untilStill(number: () => number, what: string): Promise<number> {
+  let last = 0;
+  let since = performance.now();
+  await until(() => {
+    const now = performance.now();
+    const isStill = number() === last && last > 0;
+    if (!isStill) since = now;
+    last = number();
+    return now - since > STILL_MS;
+  }, what);
+  return last;
+}
+
+/** Lets one turn of the event loop pass, sockets included: a timer takes two milliseconds at least. */
+export async function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  await promise;
 }
 
 /** For pacing what a test does in the background; nothing may depend on how long it takes. */

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { SealedObserver } from "../../tasks/chaos/sealed_observer.ts";
 import type { Direction } from "../support/faulty_proxy.ts";
-import { concat } from "../support/raw_peer.ts";
+import { concat } from "../support/bytes.ts";
 import { OFFER } from "../support/noise_peer.ts";
 
 const encoder = new TextEncoder();

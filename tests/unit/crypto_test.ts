@@ -26,10 +26,9 @@ import { type CryptoError, RequestError } from "../../errors.ts";
 import { createPacket, type OutgoingPacket, type Packet } from "../../packet.ts";
 import { FakeTime } from "../support/fake_time.ts";
 import { assertCannotBeOpened, forge, headerFor, seal } from "../support/forge.ts";
+import { ADA, EVE } from "../support/rsa_keys.ts";
 import vector from "./vectors/sealed_jwcrypto.json" with { type: "json" };
 
-const ADA = await EncryptKeys.create({ bits: 2_048 });
-const EVE = await EncryptKeys.create({ bits: 2_048 });
 const FIELDS = ["protected", "encrypted_key", "iv", "ciphertext", "tag"] as const;
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

@@ -8,9 +8,8 @@ import { decodePacket, type OutgoingPacket, type ReceivedPacket } from "../../pa
 import { Sweep } from "../../sweep.ts";
 import { FakeTime } from "../support/fake_time.ts";
 import { assertCannotBeOpened } from "../support/forge.ts";
+import { ADA, EVE } from "../support/rsa_keys.ts";
 
-const ADA = await EncryptKeys.create({ bits: 2_048 });
-const EVE = await EncryptKeys.create({ bits: 2_048 });
 const peer = { id: "peer" } as Peer;
 
 /** The same keys, which remember nothing. */

@@ -19,7 +19,7 @@ import {
 } from "../support/memory_transport.ts";
 import type { Transport } from "../../transport.ts";
 import { NoisePeer, OFFER } from "../support/noise_peer.ts";
-import { concat } from "../support/raw_peer.ts";
+import { concat } from "../support/bytes.ts";
 import { settle, within } from "../support/wait.ts";
 
 const [CLIENT, SERVER] = [await createIdentity(), await createIdentity()];

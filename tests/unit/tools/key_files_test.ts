@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertRejects } from "@std/assert";
-import { createEncryptKeys, createIdentity, Identity } from "../../../mod.ts";
+import { createIdentity, Identity } from "../../../mod.ts";
 import { FileError } from "../../../tools/files.ts";
 import {
   readCertificates,
@@ -9,6 +9,7 @@ import {
   readPair,
 } from "../../../tools/key_files.ts";
 import { withDirectory } from "../../support/cli.ts";
+import { ADA } from "../../support/rsa_keys.ts";
 
 const CERTS = `${import.meta.dirname}/../../support/certs`;
 const [ONE_CERT, ONE_KEY, TWO_CERT, TWO_KEY] = await Promise.all(
@@ -17,8 +18,7 @@ const [ONE_CERT, ONE_KEY, TWO_CERT, TWO_KEY] = await Promise.all(
   ),
 );
 const IDENTITY = await (await createIdentity()).export();
-const RSA = await createEncryptKeys({ bits: 2_048 });
-const RSA_KEY = RSA.exportPrivateKey();
+const RSA_KEY = ADA.exportPrivateKey();
 
 /** A key of 1,024 bits, made with `openssl genrsa` for this test. */
 const WEAK = `-----BEGIN PUBLIC KEY-----
@@ -64,15 +64,15 @@ Deno.test("of each kind of key that there is a file is read", async () => {
     assertEquals(await readKey(path), { kind: "identity", fingerprint });
     assertEquals((await readIdentity(path)).fingerprint, fingerprint);
   });
-  const { publicKey } = RSA;
+  const { publicKey } = ADA;
   for (const text of [RSA_KEY, RSA_KEY + "\n", RSA_KEY + "\r\n\r\n"]) {
     await withFile(text, async (path) => {
-      const key = { kind: "rsa", fingerprint: RSA.fingerprint, publicKey };
+      const key = { kind: "rsa", fingerprint: ADA.fingerprint, publicKey };
       assertEquals<unknown>(await readKey(path), key);
     });
   }
   await withFile(`${publicKey}\n`, async (path) => {
-    const key = { kind: "rsa-public", fingerprint: RSA.fingerprint, publicKey };
+    const key = { kind: "rsa-public", fingerprint: ADA.fingerprint, publicKey };
     assertEquals<unknown>(await readKey(path), key);
   });
 });
@@ -86,7 +86,7 @@ Deno.test("a file that holds no key, or none that can be used, is said to be so"
     IDENTITY.replaceAll("PRIVATE KEY", "EC PRIVATE KEY"),
     IDENTITY + IDENTITY,
     RSA_KEY.slice(0, 800),
-    cut(RSA.publicKey),
+    cut(ADA.publicKey),
     ONE_CERT,
     ONE_KEY,
   ];
@@ -97,7 +97,7 @@ Deno.test("a file that holds no key, or none that can be used, is said to be so"
 
 Deno.test("what is no identity is said to be none, and how one is made", async () => {
   const hint = / holds no identity: `pnetwork keys make FILE` makes one$/;
-  for (const text of ["", "text", cut(IDENTITY), RSA_KEY, ONE_KEY, RSA.publicKey]) {
+  for (const text of ["", "text", cut(IDENTITY), RSA_KEY, ONE_KEY, ADA.publicKey]) {
     await assertUnusable(text, readIdentity, hint);
   }
 });
@@ -126,7 +126,7 @@ Deno.test("certificates are read out of what stands around them", async () => {
 });
 
 Deno.test("what holds no certificate, or a damaged one, is said to be so", async () => {
-  for (const text of ["", "text", ONE_KEY, RSA.publicKey, ONE_CERT.slice(0, 300)]) {
+  for (const text of ["", "text", ONE_KEY, ADA.publicKey, ONE_CERT.slice(0, 300)]) {
     await assertUnusable(text, readCertificates, / holds no certificate \(PEM\)$/);
   }
   await assertUnusable(cut(ONE_CERT), readCertificates, /^the certificate in .* is damaged$/);
