@@ -225,7 +225,8 @@ Deno.test("a for await goes on over the next socket", async () => {
     },
   };
   await withNetwork(options, async ({ client, drop, resumed }) => {
-    await client.sendPacket({ action: "n", data: 1 }, { delivered: true });
+    await client.sendPacket({ action: "n", data: 1 });
+    await until(() => seen.length === 1, "it was read");
     await drop();
     await client.sendPacket({ action: "n", data: 2 });
     await resumed(1);

@@ -546,11 +546,11 @@ Deno.test("close() of the server ends clients at every stage", async () => {
     () => server.loops[1].waitsFor.startsWith(`${raws.length} `),
     "all are shaking hands",
   );
+  const leaving = raws.map((raw, index) =>
+    leaveToo(raw, `it was hung up on: ${CLIENT_STAGES[index][0]}`)
+  );
   await within(server.close(), "the server's end", 5_000);
-  for (const [index, raw] of raws.entries()) {
-    await until(() => raw.ended !== undefined, `it was hung up on: ${CLIENT_STAGES[index][0]}`);
-    await raw.close();
-  }
+  await Promise.all(leaving);
   await outlast();
   assertEquals([server.state, server.clients.size], ["closed", 0]);
 });

@@ -93,13 +93,13 @@ onBothSidesOfSession(
   async ({ peer, connection, bindAction }) => {
     const heard: unknown[] = [];
     bindAction("hear", (data) => void heard.push(data));
-    for (let time = 0; time < 2; time++) {
-      await peer.sendPacket({ action: "hear", data: `time ${time}`, seq: 1 });
-      await acknowledged(peer, 1);
-    }
+    await peer.sendPacket({ action: "hear", data: "once", seq: 1 });
+    await handedOver(peer, 1);
+    await peer.sendPacket({ action: "hear", data: "again", seq: 1 });
+    await acknowledged(peer, 1);
     await peer.sendPacket({ action: "hear", data: "next", seq: 2 });
-    await acknowledged(peer, 2);
-    assertEquals(heard, ["time 0", "next"]);
+    await handedOver(peer, 2);
+    assertEquals(heard, ["once", "next"]);
     assertEquals([connection.stats.ignored, connection.stats.refused], [1, 0]);
   },
 );

@@ -134,7 +134,7 @@ Deno.test("what arrives while the server closes is not acknowledged, unless it i
 });
 
 Deno.test("the times after which clients may come back are spread", async () => {
-  await withSession({}, async ({ server }) => {
+  await withSession({}, async ({ server, peer: first }) => {
     const COUNT = 60;
     const peers = await Promise.all(
       Array.from(
@@ -148,6 +148,7 @@ Deno.test("the times after which clients may come back are spread", async () => 
       waits.push(((await peer.packetOf("@goaway")).data as { retryAfterMs: number }).retryAfterMs);
       await peer.close();
     }
+    await first.close();
     await within(closing, "the server's end");
     assert(waits.every((wait) => wait >= 0 && wait <= (COUNT + 1) * 5), String(waits));
     assert(new Set(waits).size > 10, String(waits));
