@@ -49,7 +49,9 @@ Deno.test("hooks tell of every change of state, in order", async () => {
   const [first] = await Promise.all([server.register(GRANT), client.start()]);
   await first.reset();
   // One attempt that fails, one that succeeds.
-  await (await server.accept()).reset();
+  const failing = await server.accept();
+  await failing.packetOf("@handshake");
+  await failing.reset();
   const second = await letComeBack(server, first);
   await until(() => client.state === "connected", "it is back");
   await second.reset();
