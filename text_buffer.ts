@@ -16,6 +16,8 @@ const MAX_TEXT_LENGTH = 2_048;
 const LONG_TEXT_LENGTH = 32_768;
 /** A UTF-16 code unit takes three bytes at most. */
 const MAX_UNIT_BYTES = 3;
+/** So many times in a row that much less was needed give memory back. */
+const SMALL_USES = 4;
 const EMPTY = new Uint8Array(0);
 
 const encoder = new TextEncoder();
@@ -29,6 +31,7 @@ export class TextBuffer {
   readonly #maxKeptBytes: number;
   #bytes: Uint8Array = EMPTY;
   #length = 0;
+  #smallUses = 0;
   /** What comes after these bytes. */
   #text = "";
 
@@ -68,7 +71,11 @@ export class TextBuffer {
   /** Empties it. */
   clear(): void {
     const capacity = this.#bytes.length;
-    if (capacity > this.#maxKeptBytes || this.#length < capacity / 8) this.#bytes = EMPTY;
+    this.#smallUses = this.#length < capacity / 8 ? this.#smallUses + 1 : 0;
+    if (capacity > this.#maxKeptBytes || this.#smallUses >= SMALL_USES) {
+      this.#bytes = EMPTY;
+      this.#smallUses = 0;
+    }
     this.#length = 0;
     this.#text = "";
   }
