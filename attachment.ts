@@ -57,6 +57,7 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
   readonly #host: AttachmentHost;
   readonly #delivery: Delivery | undefined;
   #isCurrent = true;
+  #isReceiving = false;
 
   /**
    * @param wire What is read.
@@ -83,7 +84,17 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
 
   /** For the loop. */
   receive(line: string): void {
-    this.#host.receive(line);
+    this.#isReceiving = true;
+    try {
+      this.#host.receive(line);
+    } finally {
+      this.#isReceiving = false;
+    }
+  }
+
+  /** A packet was handed over. Those of a batch are acknowledged together, at its end. */
+  handedOver(): void {
+    if (!this.#isReceiving) this.pulse?.check();
   }
 
   /** For the loop. */

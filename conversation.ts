@@ -369,7 +369,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     const { delivery } = this.session;
     if (!delivery) return;
     delivery.arrivals.handOver(packet);
-    this.#attachment.pulse?.check();
+    this.#attachment.handedOver();
   }
 
   /** For what handles packets: answers with what a handler threw. */

@@ -78,6 +78,8 @@ export class ReadLoop {
     const { sweep, wire } = this.#parts;
     const waitMs = pace.take(sweep.now());
     if (waitMs === 0) return;
+    // What came before is not to wait for the rest.
+    this.#parts.batchEnded();
     const { promise, resolve } = Promise.withResolvers<void>();
     const callOff = sweep.after(waitMs, resolve);
     await Promise.race([promise, wire.closed]);

@@ -189,16 +189,16 @@ Deno.test("when the last line does, the end of its batch is not told", async () 
 Deno.test("after a burst lines are taken at the pace that was set, and none is dropped", async () => {
   using scene = new Scene({ maxPacketsPerSecond: 10 });
   const lines = Array.from({ length: 13 }, (_, n) => `${n}`);
-  assertEquals(await scene.arrive(...lines), lines.slice(0, 10));
+  assertEquals(await scene.arrive(...lines), [...lines.slice(0, 10), "batch"]);
   assertEquals(await scene.pass(99), []);
-  assertEquals(await scene.pass(1), ["10"]);
-  assertEquals(await scene.pass(100), ["11"]);
+  assertEquals(await scene.pass(1), ["10", "batch"]);
+  assertEquals(await scene.pass(100), ["11", "batch"]);
   assertEquals(await scene.pass(100), ["12", "batch"]);
 });
 
 Deno.test("a loop that waits for its pace ends with its wire", async () => {
   using scene = new Scene({ maxPacketsPerSecond: 1 });
-  assertEquals(await scene.arrive("a", "b"), ["a"]);
+  assertEquals(await scene.arrive("a", "b"), ["a", "batch"]);
   scene.isCurrent = false;
   scene.wire.close();
   assertEquals(await scene.settle(), []);
