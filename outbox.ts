@@ -89,14 +89,17 @@ export class Outbox {
 
   /** How many bytes wait to be written, or for a wire. */
   get buffered(): number {
-    const kept = this.#wire ? this.#wire.buffered : this.#session.delivery?.window.bytes ?? 0;
-    return kept + this.#waitingBytes;
+    return this.#kept + this.#waitingBytes;
+  }
+
+  /** Of these, how many the peer has yet to take. */
+  get #kept(): number {
+    return this.#wire ? this.#wire.buffered : this.#session.delivery?.window.bytes ?? 0;
   }
 
   /** No fewer than that, for less than it costs to count them. */
-  get #maxBuffered(): number {
-    const kept = this.#wire ? this.#wire.maxBuffered : this.#session.delivery?.window.maxBytes ?? 0;
-    return kept + this.#waitingBytes;
+  get #maxKept(): number {
+    return this.#wire ? this.#wire.maxBuffered : this.#session.delivery?.window.maxBytes ?? 0;
   }
 
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
@@ -236,7 +239,7 @@ export class Outbox {
     // Between two wires there is nobody to say it to.
     if (!this.#wire) return undefined;
     const line = encodeControl(action, data, ack);
-    if (!this.#hasRoomFor(line, 1)) return slowConsumer();
+    if (!this.#mayFollow(line)) return slowConsumer();
     this.#write(line);
   }
 
@@ -295,7 +298,7 @@ export class Outbox {
   #mustEnter(head: string, replyTo?: number): PnetworkError | undefined {
     const { delivery } = this.#session;
     const line = this.#stamp(head, delivery, undefined, replyTo);
-    if (this.#hasRoomFor(line, 1)) {
+    if (this.#mayFollow(line)) {
       this.#enter(line, delivery, head, undefined, replyTo);
       return undefined;
     }
@@ -351,8 +354,15 @@ export class Outbox {
 
   /** For this text, and so many bytes besides. They are counted only where it is not clear without. */
   #hasRoomFor(text: string, more: number): boolean {
-    return this.#maxBuffered + maxUtf8Length(text) + more <= this.#maxBytes ||
+    return this.#maxKept + this.#waitingBytes + maxUtf8Length(text) + more <= this.#maxBytes ||
       this.#hasRoomForBytes(utf8Length(text) + more);
+  }
+
+  /** Whether a line that must go out still may: what waits here for its number is no fault of the peer's. */
+  #mayFollow(line: string): boolean {
+    if (this.#maxKept + maxUtf8Length(line) + 1 <= this.#maxBytes) return true;
+    const kept = this.#kept;
+    return kept === 0 || kept + utf8Length(line) + 1 <= this.#maxBytes;
   }
 
   #hasRoomForBytes(bytes: number): boolean {

@@ -146,9 +146,10 @@ export class TlsTransport implements Transport {
       // What was read is lent, and the platform may keep it.
       this.#socket.push(chunk.slice());
     } catch (error) {
-      // An end that came before is told a few turns later.
+      // An end that came before is told a few turns later. After one nothing is missing, and this side
+      // may still write.
       await nextTurn();
-      this.#fail(error);
+      if (!this.#hasEnded || !this.#isSecure) this.#fail(error);
     }
     this.#isReading = false;
     this.#changes.notify();

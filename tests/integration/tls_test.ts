@@ -6,6 +6,7 @@ import {
   assertFalse,
   assertLess,
   assertRejects,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import {
@@ -25,7 +26,7 @@ import { Logs } from "../support/logs.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { IMPATIENT, withHostileServer, withServer } from "../support/scene.ts";
-import { pause, until, within } from "../support/wait.ts";
+import { pause, settle, until, within } from "../support/wait.ts";
 
 const TRUSTING = { tls: { caCerts: [ONE.cert] } };
 
@@ -230,6 +231,26 @@ Deno.test("row 41: without a session a cut is told from an end in order", async 
     await orderly.close();
     await until(() => server.clients.size === 0, "the server let go of it");
     assertEquals(ends, ["CONNECTION_LOST", "CLOSED"]);
+  });
+});
+
+Deno.test("without a session, whoever ends its output in order still gets its replies over TLS", async () => {
+  await withTls({}, async (server) => {
+    const gate = Promise.withResolvers<string>();
+    server.bindAction("wait", () => gate.promise);
+    const options = { hostname: "localhost", port: server.port, caCerts: [ONE.cert] };
+    using conn = await Deno.connectTls(options);
+    const say = (line: string) => conn.write(new TextEncoder().encode(line + "\n"));
+    const { readable } = conn;
+    await say(hello());
+    await say('{"action":"wait","id":1}');
+    await until(() => [...server.clients.values()][0]?.stats.inFlight === 1, "the handler runs");
+    await conn.closeWrite();
+    await until(() => [...server.clients.values()][0].state === "draining", "its end came");
+    await settle();
+    gate.resolve("all is well");
+    const text = await within(new Response(readable).text(), "the end");
+    assertStringIncludes(text, "all is well");
   });
 });
 

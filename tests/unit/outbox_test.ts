@@ -522,6 +522,20 @@ Deno.test("what waits for the window counts as waiting to be written", async () 
   assertEquals(full.wire.take(), [3, 4]);
 });
 
+Deno.test("what waits here for its number is not held against a peer that takes all that it is sent", async () => {
+  for (const isHeld of [false, true]) {
+    const { wire, outbox } = makeFull({ maxBufferedBytes: 500 });
+    wire.buffered = 0;
+    if (isHeld) outbox.hold();
+    const sent = Array.from({ length: 9 }, (_, n) => send(outbox, head(n)));
+    assertEquals(await fate(sent.at(-1)), "OVERLOADED");
+    assertEquals(outbox.sendControl("@pong", "x".repeat(300)), undefined);
+    if (isHeld) assertEquals(outbox.reply(head("a reply"), 1), undefined);
+    wire.buffered = 500;
+    assertEquals(outbox.sendControl("@pong")?.code, "SLOW_CONSUMER");
+  }
+});
+
 Deno.test("a send that the window has room for is OVERLOADED where the wire has none, and unnumbered", async () => {
   const { wire, outbox, window } = makeSession({ maxBufferedBytes: 1_000 });
   wire.buffered = 1_000;

@@ -131,6 +131,18 @@ Deno.test("an end that was said is one, and this side may go on", async () => {
   });
 });
 
+Deno.test("a socket that ends once that was said has not failed, and this side may go on", async () => {
+  await withBoth(async (tls, peer, [far]) => {
+    const reading = tls.read();
+    peer.end();
+    assertEquals(await within(reading, "the end"), null);
+    await far.closeWrite();
+    await settle();
+    await writeAll(tls, TEXT);
+    await until(() => peer.text === TEXT, "it came");
+  });
+});
+
 Deno.test("whoever has said that this was all can still read", async () => {
   await withBoth(async (tls, peer) => {
     await writeAll(tls, "bye");
