@@ -380,6 +380,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   /** For the intake: the window may have room again. */
   acknowledged(): void {
     this.#outbox.admit();
+    if (this.#outbox.isShortOfRoom) this.#askForAck();
     this.#attachment.pulse?.checkWindow({ isProgress: true });
     if (this.#state === "draining") this.inbox.changes.notify();
   }
@@ -419,6 +420,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     if (signal?.aborted) return rejected(signal.reason);
     const entered = this.#outbox.send(head, signal);
     this.#attachment.pulse?.checkWindow();
+    if (this.#outbox.isShortOfRoom) this.#askForAck();
     if (delivered) {
       const arrived = this.#delivered(entered ?? DONE);
       return harmless(signal ? abortable(arrived, signal) : arrived);
@@ -445,15 +447,18 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   async #delivered(entered: Promise<void>): Promise<void> {
     const delivery = this.session.delivery!;
     await entered;
-    if (!delivery.window.isSettled && !this.#pingsAfterTurn) {
-      // So that the acknowledgement need not wait for its time. One is enough for all of a turn.
-      this.#pingsAfterTurn = true;
-      queueMicrotask(() => {
-        this.#pingsAfterTurn = false;
-        this.sendControl("@ping");
-      });
-    }
+    if (!delivery.window.isSettled) this.#askForAck();
     await delivery.window.whenDelivered();
+  }
+
+  /** So that an acknowledgement need not wait for its time. One is enough for all of a turn. */
+  #askForAck(): void {
+    if (this.#pingsAfterTurn) return;
+    this.#pingsAfterTurn = true;
+    queueMicrotask(() => {
+      this.#pingsAfterTurn = false;
+      this.sendControl("@ping");
+    });
   }
 
   /** Answers a request. `false` if the packet is none, or has been answered. */

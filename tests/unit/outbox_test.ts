@@ -452,6 +452,29 @@ Deno.test("those that wait go out in order, as many as there is room for", async
   assertEquals([wire.take(), window.isSettled], [[], true]);
 });
 
+Deno.test("one that waits is short of room where its window is not full, and its peer takes what it is sent", async () => {
+  const window = { replayPackets: 2, replayBytes: 400 };
+  const { wire, outbox } = makeSession({ window });
+  send(outbox, head(1));
+  assertFalse(outbox.isShortOfRoom);
+  send(outbox, head("x".repeat(300)));
+  assert(outbox.isShortOfRoom);
+  wire.isCongested = true;
+  assertFalse(outbox.isShortOfRoom);
+  wire.isCongested = false;
+  outbox.hold();
+  assertFalse(outbox.isShortOfRoom);
+  outbox.detach(Infinity);
+  assertFalse(outbox.isShortOfRoom);
+  const full = makeFull();
+  send(full.outbox, head(3));
+  assertFalse(full.outbox.isShortOfRoom);
+  const loaded = makeSession({ window, maxBufferedBytes: 500 });
+  send(loaded.outbox, head(1));
+  assertEquals(await fate(send(loaded.outbox, head("x".repeat(500)))), "OVERLOADED");
+  assertFalse(loaded.outbox.isShortOfRoom);
+});
+
 Deno.test("nobody overtakes one that waits, however small", async () => {
   const { wire, outbox, window } = makeSession({
     window: { replayPackets: 99, replayBytes: 1_000 },
