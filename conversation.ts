@@ -83,8 +83,6 @@ const INPUT_ENDED: CloseInfo = {
   code: "CONNECTION_LOST",
   reason: "the other side ended the connection",
 };
-/** What is told to those who ask what was not delivered before anything is known of it. */
-const NOTHING: Undelivered = { unknown: [], unsent: [], forgotten: 0 };
 /** More of them than that are cut off. */
 const MAX_LEAVING = 8;
 const DONE: Promise<void> = Promise.resolve();
@@ -117,7 +115,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   #attachment: Attachment;
   #state: ConnectionState = "open";
   #info: CloseInfo | undefined;
-  #undelivered = NOTHING;
+  #undelivered: Undelivered | undefined;
   #pingsAfterTurn = false;
   #lastAttempt = 0;
   #earlierBytesReceived = 0;
@@ -202,7 +200,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
 
   /** What the session that ended last left undelivered. */
   get undelivered(): Undelivered {
-    return this.#undelivered;
+    // Whoever asks may do with it what they like.
+    return this.#undelivered ??= { unknown: [], unsent: [], forgotten: 0 };
   }
 
   /** What it has done so far. */
@@ -286,16 +285,17 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   renew(agreement: Agreement, reason: string): Undelivered {
     const { id, token, fingerprint, wire, peerLimits } = agreement;
     const error = new ConnectionError("SESSION_LOST", reason);
-    this.#undelivered = this.#outbox.end(error, {
+    const undelivered = this.#outbox.end(error, {
       token,
       maxPacketBytes: peerLimits.maxPacketBytes,
     });
+    this.#undelivered = undelivered;
     this.session.end(error, this.#newDelivery(agreement));
     this.#id = id;
     this.#token = token;
     this.#fingerprint = fingerprint;
     this.#reattach(wire);
-    return this.#undelivered;
+    return undelivered;
   }
 
   #newDelivery({ hasSession, peerLimits }: Agreement): Delivery | undefined {

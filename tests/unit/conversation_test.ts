@@ -236,6 +236,13 @@ Deno.test("what comes again is dropped, and acknowledged again", async () => {
   assertEquals([scene.handled, scene.conversation.stats.ignored], [[1, 2, 3], 2]);
 });
 
+Deno.test("what nothing is known of yet is shared with no other conversation", async () => {
+  await using one = new Scene();
+  await using other = new Scene();
+  one.conversation.undelivered.unsent.push({ kind: "packet", action: "note", data: 1 });
+  assertEquals(other.conversation.undelivered, { unknown: [], unsent: [], forgotten: 0 });
+});
+
 Deno.test("whoever asked before a packet had its turn hears of it at once when it has", async () => {
   await using scene = new Scene({ maxInFlight: 1 });
   scene.end.say(packet(1, "slow", { action: "wait" }), packet(2), '{"action":"@ping"}');
