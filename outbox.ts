@@ -295,6 +295,8 @@ export class Outbox {
       // It may have its number, or have lost its session, in this very turn.
       if (waiting.state !== "waiting") return;
       waiting.state = "called off";
+      // It keeps its place, and no more: what is called off is not counted.
+      waiting.head = "";
       this.#waitingBytes -= bytes;
       entered.reject(signal.reason);
       // What waits behind it may be smaller.
