@@ -30,6 +30,8 @@ export class Arrivals {
   /** What of that has been passed or held: the last one counts as handed over no sooner. */
   #sorted = 0;
   #told = 0;
+  /** Up to where the other side has asked how far this one is. */
+  #asked = 0;
   #duplicates = 0;
   #owedBytes = 0;
 
@@ -53,7 +55,8 @@ export class Arrivals {
   get isAckDue(): boolean {
     const owed = this.handedOver - this.#told;
     return owed + this.#duplicates >= this.#ackPackets ||
-      (owed > 0 && this.#owedBytes >= this.#ackBytes);
+      (owed > 0 && this.#owedBytes >= this.#ackBytes) ||
+      (this.#told < this.#asked && this.#asked <= this.handedOver);
   }
 
   /**
@@ -101,5 +104,11 @@ export class Arrivals {
     this.#duplicates = 0;
     this.#owedBytes = 0;
     return this.#told = this.handedOver;
+  }
+
+  /** The same, to a side that asks: what it does not cover yet is due as soon as it is handed over. */
+  takeAskedAck(): number {
+    this.#asked = this.#received;
+    return this.takeAck();
   }
 }

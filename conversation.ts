@@ -83,8 +83,6 @@ const INPUT_ENDED: CloseInfo = {
   code: "CONNECTION_LOST",
   reason: "the other side ended the connection",
 };
-/** What is told to those who ask what was not delivered before anything is known of it. */
-const NOTHING: Undelivered = { unknown: [], unsent: [], forgotten: 0 };
 /** More of them than that are cut off. */
 const MAX_LEAVING = 8;
 const DONE: Promise<void> = Promise.resolve();
@@ -117,7 +115,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   #attachment: Attachment;
   #state: ConnectionState = "open";
   #info: CloseInfo | undefined;
-  #undelivered = NOTHING;
+  #undelivered: Undelivered | undefined;
   #pingsAfterTurn = false;
   #lastAttempt = 0;
   #earlierBytesReceived = 0;
@@ -202,7 +200,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
 
   /** What the session that ended last left undelivered. */
   get undelivered(): Undelivered {
-    return this.#undelivered;
+    // Whoever asks may do with it what they like.
+    return this.#undelivered ??= { unknown: [], unsent: [], forgotten: 0 };
   }
 
   /** What it has done so far. */
@@ -286,16 +285,17 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   renew(agreement: Agreement, reason: string): Undelivered {
     const { id, token, fingerprint, wire, peerLimits } = agreement;
     const error = new ConnectionError("SESSION_LOST", reason);
-    this.#undelivered = this.#outbox.end(error, {
+    const undelivered = this.#outbox.end(error, {
       token,
       maxPacketBytes: peerLimits.maxPacketBytes,
     });
+    this.#undelivered = undelivered;
     this.session.end(error, this.#newDelivery(agreement));
     this.#id = id;
     this.#token = token;
     this.#fingerprint = fingerprint;
     this.#reattach(wire);
-    return this.#undelivered;
+    return undelivered;
   }
 
   #newDelivery({ hasSession, peerLimits }: Agreement): Delivery | undefined {
@@ -380,6 +380,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   /** For the intake: the window may have room again. */
   acknowledged(): void {
     this.#outbox.admit();
+    if (this.#outbox.isShortOfRoom) this.#askForAck();
     this.#attachment.pulse?.checkWindow({ isProgress: true });
     if (this.#state === "draining") this.inbox.changes.notify();
   }
@@ -419,6 +420,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     if (signal?.aborted) return rejected(signal.reason);
     const entered = this.#outbox.send(head, signal);
     this.#attachment.pulse?.checkWindow();
+    if (this.#outbox.isShortOfRoom) this.#askForAck();
     if (delivered) {
       const arrived = this.#delivered(entered ?? DONE);
       return harmless(signal ? abortable(arrived, signal) : arrived);
@@ -445,15 +447,18 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   async #delivered(entered: Promise<void>): Promise<void> {
     const delivery = this.session.delivery!;
     await entered;
-    if (!delivery.window.isSettled && !this.#pingsAfterTurn) {
-      // So that the acknowledgement need not wait for its time. One is enough for all of a turn.
-      this.#pingsAfterTurn = true;
-      queueMicrotask(() => {
-        this.#pingsAfterTurn = false;
-        this.sendControl("@ping");
-      });
-    }
+    if (!delivery.window.isSettled) this.#askForAck();
     await delivery.window.whenDelivered();
+  }
+
+  /** So that an acknowledgement need not wait for its time. One is enough for all of a turn. */
+  #askForAck(): void {
+    if (this.#pingsAfterTurn) return;
+    this.#pingsAfterTurn = true;
+    queueMicrotask(() => {
+      this.#pingsAfterTurn = false;
+      this.sendControl("@ping");
+    });
   }
 
   /** Answers a request. `false` if the packet is none, or has been answered. */

@@ -154,7 +154,7 @@ export class Intake {
     const { session, host } = this.#parts;
     switch (action) {
       case "@ping":
-        host.sendControl("@pong", data, session.delivery?.arrivals.takeAck());
+        host.sendControl("@pong", data, session.delivery?.arrivals.takeAskedAck());
         return;
       case "@pong": {
         const settler = typeof data === "number" ? session.pings.take(data) : undefined;

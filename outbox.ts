@@ -102,6 +102,15 @@ export class Outbox {
     return this.#wire ? this.#wire.maxBuffered : this.#session.delivery?.window.maxBytes ?? 0;
   }
 
+  /**
+   * Whether one waits for room in a window that is not full: what is in there may be too little for the
+   * peer to acknowledge it soon.
+   */
+  get isShortOfRoom(): boolean {
+    return this.#waiting.length > 0 && !this.#isOnHold &&
+      this.#session.delivery?.window.isFull === false && this.#wire?.isCongested === false;
+  }
+
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
@@ -286,6 +295,8 @@ export class Outbox {
       // It may have its number, or have lost its session, in this very turn.
       if (waiting.state !== "waiting") return;
       waiting.state = "called off";
+      // It keeps its place, and no more: what is called off is not counted.
+      waiting.head = "";
       this.#waitingBytes -= bytes;
       entered.reject(signal.reason);
       // What waits behind it may be smaller.

@@ -323,7 +323,14 @@ export const SECURE_MUTANTS: readonly Mutant[] = [
   {
     name: "tls: an end is taken for a cut",
     file: "tls_transport.ts",
-    from: "await nextTurn();\n      this.#fail(error);",
+    from: "await nextTurn();\n      if (",
+    to: "if (",
+    caughtBy: [TLS_TRANSPORT_TEST],
+  },
+  {
+    name: "tls: a socket that ends after that was said has failed",
+    file: "tls_transport.ts",
+    from: "if (!this.#hasEnded || !this.#isSecure) this.#fail(error);",
     to: "this.#fail(error);",
     caughtBy: [TLS_TRANSPORT_TEST],
   },

@@ -178,6 +178,23 @@ Deno.test("what waits makes nothing due, however large and however much", () => 
   assertEquals(arrivals.takeAck(), 100);
 });
 
+Deno.test("what was asked about before it was handed over is due when it is, and not twice", () => {
+  const arrivals = arrivalsOf(1);
+  const [two, three] = [hold(arrivals, 2), hold(arrivals, 3)];
+  assertEquals([arrivals.takeAskedAck(), arrivals.isAckDue], [1, false]);
+  const four = hold(arrivals, 4);
+  arrivals.handOver(two);
+  assertFalse(arrivals.isAckDue);
+  arrivals.handOver(three);
+  assert(arrivals.isAckDue);
+  assertEquals(arrivals.takeAck(), 3);
+  arrivals.handOver(four);
+  assertEquals([arrivals.isAckOwed, arrivals.isAckDue], [true, false]);
+  assertEquals(arrivals.takeAskedAck(), 4);
+  pass(arrivals, 5);
+  assertFalse(arrivals.isAckDue);
+});
+
 Deno.test("what comes again makes an acknowledgement due as what is new does", () => {
   const arrivals = arrivalsOf(40);
   arrivals.takeAck();

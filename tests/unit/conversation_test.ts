@@ -236,6 +236,45 @@ Deno.test("what comes again is dropped, and acknowledged again", async () => {
   assertEquals([scene.handled, scene.conversation.stats.ignored], [[1, 2, 3], 2]);
 });
 
+Deno.test("what nothing is known of yet is shared with no other conversation", async () => {
+  await using one = new Scene();
+  await using other = new Scene();
+  one.conversation.undelivered.unsent.push({ kind: "packet", action: "note", data: 1 });
+  assertEquals(other.conversation.undelivered, { unknown: [], unsent: [], forgotten: 0 });
+});
+
+Deno.test("whoever asked before a packet had its turn hears of it at once when it has", async () => {
+  await using scene = new Scene({ maxInFlight: 1 });
+  scene.end.say(packet(1, "slow", { action: "wait" }), packet(2), '{"action":"@ping"}');
+  await until(() => scene.end.ack === 1, "the question was answered");
+  scene.gate.resolve();
+  await until(() => scene.handled.length === 2, "all were handled");
+  await settle();
+  assertEquals(scene.end.ack, 2);
+});
+
+Deno.test("a sender that waits while the window is not full asks for the acknowledgement, once a turn", async () => {
+  await using scene = new Scene({ replayPackets: 2, replayBytes: 1_000 });
+  const pings = () => scene.end.heard.filter(({ action }) => action === "@ping").length;
+  scene.send("small");
+  await settle();
+  assertEquals(pings(), 0);
+  scene.send("x".repeat(800), "y".repeat(800));
+  await settle();
+  assertEquals([pings(), scene.end.seqs], [1, [1]]);
+  scene.end.say('{"action":"@pong","ack":1}');
+  await until(() => pings() === 2, "the next one waits for this one");
+  assertEquals(scene.end.seqs, [1, 2]);
+  scene.end.say('{"action":"@pong","ack":2}');
+  await until(() => scene.end.seqs.length === 3, "that went out, too");
+  scene.end.say('{"action":"@ack","ack":3}');
+  await settle();
+  // What is full is acknowledged without being asked for.
+  scene.send(1, 2, 3);
+  await settle();
+  assertEquals([pings(), scene.end.seqs], [2, [1, 2, 3, 4, 5]]);
+});
+
 Deno.test("a packet whose ack lets others go out is not acknowledged by those", async () => {
   await using scene = new Scene({ replayPackets: 1, maxInFlight: 1 });
   scene.send("a", "b");

@@ -15,6 +15,7 @@ import type { WindowLimits } from "../../window.ts";
 import type { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
+import { collectGarbage } from "../support/garbage.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
 const ROOMY: WindowLimits = { replayPackets: 1_000, replayBytes: 1_000_000 };
@@ -452,6 +453,29 @@ Deno.test("those that wait go out in order, as many as there is room for", async
   assertEquals([wire.take(), window.isSettled], [[], true]);
 });
 
+Deno.test("one that waits is short of room where its window is not full, and its peer takes what it is sent", async () => {
+  const window = { replayPackets: 2, replayBytes: 400 };
+  const { wire, outbox } = makeSession({ window });
+  send(outbox, head(1));
+  assertFalse(outbox.isShortOfRoom);
+  send(outbox, head("x".repeat(300)));
+  assert(outbox.isShortOfRoom);
+  wire.isCongested = true;
+  assertFalse(outbox.isShortOfRoom);
+  wire.isCongested = false;
+  outbox.hold();
+  assertFalse(outbox.isShortOfRoom);
+  outbox.detach(Infinity);
+  assertFalse(outbox.isShortOfRoom);
+  const full = makeFull();
+  send(full.outbox, head(3));
+  assertFalse(full.outbox.isShortOfRoom);
+  const loaded = makeSession({ window, maxBufferedBytes: 500 });
+  send(loaded.outbox, head(1));
+  assertEquals(await fate(send(loaded.outbox, head("x".repeat(500)))), "OVERLOADED");
+  assertFalse(loaded.outbox.isShortOfRoom);
+});
+
 Deno.test("nobody overtakes one that waits, however small", async () => {
   const { wire, outbox, window } = makeSession({
     window: { replayPackets: 99, replayBytes: 1_000 },
@@ -589,6 +613,23 @@ Deno.test("those called off behind one that waits are passed over when their tur
   acknowledge(2);
   assertEquals(wire.take(), [3, 5]);
   assertEquals(outbox.buffered, wire.buffered);
+});
+
+Deno.test("of what is called off behind one that waits nothing is kept but its place", async () => {
+  const { outbox } = makeFull({ maxPacketBytes: 200_000, maxBufferedBytes: 300_000 });
+  send(outbox, head(3));
+  const buffered = outbox.buffered;
+  await collectGarbage();
+  const before = Deno.memoryUsage().heapUsed;
+  for (let n = 0; n < 300; n++) {
+    const controller = new AbortController();
+    const sent = send(outbox, head(`${n}`.repeat(30_000)), controller.signal);
+    controller.abort(n);
+    assertEquals(await fate(sent), n);
+  }
+  await collectGarbage();
+  assertLess(Deno.memoryUsage().heapUsed - before, 3_000_000);
+  assertEquals(outbox.buffered, buffered);
 });
 
 Deno.test("whoever calls off what was sent already changes nothing", async () => {
