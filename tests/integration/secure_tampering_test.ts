@@ -55,8 +55,10 @@ async function touchAll(touches: Touch[]): Promise<void> {
         touched = undefined;
         proxy.cutAll();
         // As long as it takes until it has happened, and been noticed.
+        let looks = 0;
         await until(() => {
-          if (connection.stats.unacknowledged < 50) send();
+          // What was held back may be the acknowledgement of all that was sent.
+          if (connection.stats.unacknowledged < 50 || ++looks % 20 === 0) send();
           return touched !== undefined && !touched.isOpen;
         }, () => `${touches[index].name} ended the socket`);
         touch = undefined;
