@@ -190,7 +190,7 @@ export class Outbox {
     if (!this.#hasRoomFor(head, TAIL_BYTES)) return this.#overloaded();
     if (this.#isOnHold) {
       // It fails with its session, which its sender hears of as the request's failure.
-      this.#wait(head, utf8Length(head) + TAIL_BYTES, id)?.catch(() => {});
+      harmless(this.#wait(head, utf8Length(head) + TAIL_BYTES, id));
       return undefined;
     }
     this.admit({ isForced: true });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
+import { maxUtf8Length, utf8Length } from "./packet.ts";
 
 const MIN_BYTES = 1_024;
 /**
@@ -14,8 +14,6 @@ const MIN_BYTES = 1_024;
 const MAX_TEXT_LENGTH = 2_048;
 /** Text of that length is measured before room is made for it. */
 const LONG_TEXT_LENGTH = 32_768;
-/** A UTF-16 code unit takes three bytes at most. */
-const MAX_UNIT_BYTES = 3;
 /** So many times in a row that much less was needed give memory back. */
 const SMALL_USES = 4;
 const EMPTY = new Uint8Array(0);
@@ -47,7 +45,7 @@ export class TextBuffer {
 
   /** No fewer bytes than it holds, for less than it costs to count them. */
   get maxLength(): number {
-    return this.#length + this.#text.length * MAX_UNIT_BYTES;
+    return this.#length + maxUtf8Length(this.#text);
   }
 
   /** How many bytes it holds. */
@@ -85,7 +83,7 @@ export class TextBuffer {
     if (text === "") return;
     this.#text = "";
     const isLong = text.length > LONG_TEXT_LENGTH;
-    this.#reserve(isLong ? Buffer.byteLength(text) : text.length * MAX_UNIT_BYTES);
+    this.#reserve(isLong ? utf8Length(text) : maxUtf8Length(text));
     this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
   }
 
