@@ -16,16 +16,19 @@ export interface Sweepable {
 
 /** Deadlines are met this precisely. A timer more precise would only cost wake-ups. */
 const TICK_MS = 10;
-/** While anything is due, the clock is looked at this often, so that a stopped process is noticed. */
+/** While anything is due, it looks at the time this often, so that a stopped process is noticed. */
 const MAX_WAIT_MS = 1_000;
+/** A tick may come this late: a busy process is one whose clock goes on, unlike a stopped one. */
+const BUSY_MS = 100;
 
 /**
  * Watches the deadlines of any number of connections with one timer, and none while there is no
  * deadline. A tick costs what is due, not what is watched: entries wait in the slots of a timing wheel
  * (Varghese and Lauck, 1987).
  *
- * Its clock stands still while the process does: when a tick comes late (the process was stopped,
- * the machine slept), the lateness is taken off the clock, so that nobody is found dead for it.
+ * Its clock stands still while the process does: where a tick comes late by more than {@link BUSY_MS}
+ * (the process was stopped, the machine slept), the rest is taken off the clock, so that nobody is
+ * found dead for it.
  */
 export class Sweep {
   /** By the tick that they are looked at: at their deadline, or before, if it has been put off since. */
@@ -35,14 +38,14 @@ export class Sweep {
   #lastTick = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
-  #lateness = 0;
+  #stopped = 0;
   #wall = 0;
   #recent = 0;
 
   /** Milliseconds on the clock that all deadlines are measured on. */
   now(): number {
-    // A tick that is overdue has yet to take its lateness off. Until then the clock waits for it.
-    return Math.min(performance.now() - this.#lateness, this.#timerAt);
+    // A tick that is long overdue has yet to take that off. Until then the clock waits for it.
+    return Math.min(performance.now() - this.#stopped, this.#timerAt + BUSY_MS);
   }
 
   /** The same, to the millisecond, for those who ask with every packet: the other clock costs half as much. */
@@ -139,11 +142,12 @@ export class Sweep {
     const now = this.now();
     const wait = Math.min(Math.max(deadline - now, 0), MAX_WAIT_MS);
     this.#timerAt = now + wait;
-    this.#timer = setTimeout(() => this.#look(), wait);
+    // A timer cuts fractions off: it would come too early, and have to be set once more.
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(wait));
   }
 
   #look(): void {
-    this.#lateness += Math.max(0, performance.now() - this.#lateness - this.#timerAt);
+    this.#stopped += Math.max(0, performance.now() - this.#stopped - this.#timerAt - BUSY_MS);
     this.#timerAt = Infinity;
     const now = this.now();
     const first = this.#lastTick + 1;

@@ -165,9 +165,12 @@ Deno.test("whatever time does, each deadline is met once: never early, and not l
         assert(sweep.now() >= before);
         before = sweep.now();
       }
+      // A tick that comes late may be this late on the clock as well.
+      const busy = steps.some((step) => "stop" in step) ? 100 : 0;
       for (const { deadline, called, off } of started) {
         assertEquals(called.length, off ? 0 : 1);
-        if (!off) assert(called[0] >= deadline && called[0] <= deadline + 10.001);
+        if (off) continue;
+        assert(called[0] >= deadline && called[0] <= deadline + 11 + busy, `${called} ${deadline}`);
       }
       assertEquals(time.timers, 0);
     }),

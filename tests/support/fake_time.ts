@@ -14,7 +14,8 @@ export class FakeTime implements Disposable {
   /** @param options Whether the time of day passes with it, and stands still with it. */
   constructor({ withDate = false } = {}) {
     const set = (callback: () => void, ms: number = 0) => {
-      this.#timers.set(++this.#lastId, { at: this.now + ms, callback });
+      // Fractions are cut off, as the runtime does.
+      this.#timers.set(++this.#lastId, { at: this.now + Math.trunc(ms), callback });
       return this.#lastId;
     };
     globalThis.setTimeout = set as unknown as typeof setTimeout;
