@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
@@ -325,6 +326,8 @@ export class Wire implements Sweepable {
         }
         full.clear();
         this.#changes.notify();
+        // Whoever awaits each packet goes on while it is written: the rest of theirs goes out together.
+        if (!this.#waiting.isEmpty) await nextTurn();
       }
     } catch (cause) {
       const error = lost(cause);
@@ -372,6 +375,11 @@ export class Wire implements Sweepable {
     this.#changes.notify();
     this.#closed.settle();
   }
+}
+
+/** Resolves when all that is ready to run has run. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** Something that has to make progress by a deadline. */
