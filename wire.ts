@@ -168,7 +168,7 @@ export class Wire implements Sweepable {
       if (this.#failure) throw this.#failure;
       if (this.#inputEnded || this.#isClosed()) return undefined;
       this.#reading = true;
-      this.#listeningSince = this.#sweep.now();
+      this.#listeningSince = this.#sweep.recent;
       let chunk: Uint8Array | null = null;
       try {
         chunk = await this.#transport.read();

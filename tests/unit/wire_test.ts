@@ -357,7 +357,7 @@ Deno.test("after a goodbye nothing more is read, nor what goes wrong", async () 
 });
 
 Deno.test("while it is read a wire says since when nothing has come", async () => {
-  using time = new FakeTime();
+  using time = new FakeTime({ withDate: true });
   const { transport, wire } = makeScripted();
   const start = wire.silentSince;
   assertEquals(start, undefined);
