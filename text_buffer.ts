@@ -43,7 +43,12 @@ export class TextBuffer {
     return this.#length === 0 && this.#text === "";
   }
 
-  /** No fewer bytes than it holds, for less than it costs to count them. */
+  /** No more bytes than it holds, for less than it costs to count them. */
+  get minLength(): number {
+    return this.#length;
+  }
+
+  /** No fewer bytes than it holds, for as little. */
   get maxLength(): number {
     return this.#length + maxUtf8Length(this.#text);
   }

@@ -32,6 +32,8 @@ export interface WireHolder {
 
 /** Above this much waiting, senders that wait are asked to. It is one large write. */
 const HIGH_WATER = 65_536;
+/** So much is written before the turn is over: both sides then work at a time. */
+const EARLY_BYTES = 4_096;
 /** What a connection that was busy keeps of its write buffers: a flush up to the mark, with room. */
 const MAX_KEPT_BYTES = 2 * HIGH_WATER;
 /** How long the other side may go on sending once this one has said goodbye. */
@@ -43,7 +45,8 @@ const MIN_TAKEN_BYTES = 65_536;
 /**
  * A wire is never reset: whoever comes back gets a new one.
  *
- * It reads when it is asked to. It writes by itself, all lines of a turn at once.
+ * It reads when it is asked to. It writes by itself: all lines of a turn at once, but for a long turn,
+ * which the other side need not wait for.
  */
 export class Wire implements Sweepable {
   /** Where the other side is, for people. */
@@ -74,7 +77,7 @@ export class Wire implements Sweepable {
   #waiting = new TextBuffer(MAX_KEPT_BYTES);
   #spare = new TextBuffer(MAX_KEPT_BYTES);
   #unwritten = 0;
-  #writing = false;
+  #writing: "no" | "soon" | "now" = "no";
 
   /** What has come of a line, or of whatever the transport makes lines of. */
   #partialBytes = 0;
@@ -150,7 +153,9 @@ export class Wire implements Sweepable {
   get waitsFor(): { read: string; write: string } {
     return {
       read: this.#reading ? "bytes" : this.#inputEnded ? "nothing: the input has ended" : "room",
-      write: this.#writing ? `the peer to take ${this.buffered} bytes` : "something to send",
+      write: this.#writing !== "no"
+        ? `the peer to take ${this.buffered} bytes`
+        : "something to send",
     };
   }
 
@@ -197,7 +202,7 @@ export class Wire implements Sweepable {
     return lines[0];
   }
 
-  /** Queues a line. All of a turn's lines are written at once, at its end. */
+  /** Queues a line. The lines of a turn are written together, at its end or when they are many. */
   write(line: string): void {
     if (this.#state !== "open") return;
     this.#push(line);
@@ -300,10 +305,11 @@ export class Wire implements Sweepable {
   #push(line: string): void {
     this.#linesQueued++;
     this.#waiting.pushLine(line);
-    if (!this.#writing) {
-      this.#writing = true;
+    if (this.#writing === "no") {
+      this.#writing = "soon";
       queueMicrotask(() => this.#writeAll());
     }
+    if (this.#writing === "soon" && this.#waiting.minLength >= EARLY_BYTES) this.#writeAll();
     const { stallTimeoutMs } = this.#limits;
     if (stallTimeoutMs !== false && !this.#stall.isRunning && this.#isBehind()) {
       this.#stall.start(this.#sweep.now(), stallTimeoutMs);
@@ -312,6 +318,8 @@ export class Wire implements Sweepable {
   }
 
   async #writeAll(): Promise<void> {
+    if (this.#writing !== "soon") return;
+    this.#writing = "now";
     try {
       while (!this.#waiting.isEmpty) {
         const full = this.#waiting;
@@ -335,7 +343,7 @@ export class Wire implements Sweepable {
       this.abort(error);
       if (isTold) this.#tell(error);
     } finally {
-      this.#writing = false;
+      this.#writing = "no";
     }
   }
 

@@ -92,6 +92,24 @@ Deno.test("lines are counted as they are queued, and as they are offered, all of
   assertEquals(counts(), [5, 5]);
 });
 
+Deno.test("of a long turn the beginning goes out before it ends, and the rest together", async () => {
+  const { transport, wire } = makeWire();
+  const line = lineOf(1_000);
+  for (let n = 0; n < 4; n++) wire.write(line);
+  assertEquals([transport.offered, wire.linesOffered], [undefined, 0]);
+  wire.write(line);
+  wire.write(line);
+  const first = wire.linesOffered;
+  assertEquals([transport.offered?.length, first], [first * 1_000, 6]);
+  for (let n = 0; n < 20; n++) wire.write(line);
+  assertEquals(wire.linesOffered, 6);
+  await transport.take();
+  assertEquals([transport.offered?.length, wire.linesOffered], [20_000, 26]);
+  await transport.take();
+  assertEquals(transport.taken, `${line}\n`.repeat(26));
+  wire.abort();
+});
+
 Deno.test("the first line goes out at once, and what follows without a pause together", async () => {
   const { transport, wire } = makeWire();
   const writes: number[] = [];
