@@ -143,14 +143,14 @@ Deno.test("an acknowledgement is due after a quarter of the sender's packets, bu
   }
 });
 
-Deno.test("an acknowledgement is due after 64 KiB", () => {
+Deno.test("an acknowledgement is due after 128 KiB", () => {
   const arrivals = arrivalsOf();
-  pass(arrivals, 1, 65_535);
+  pass(arrivals, 1, 131_071);
   assertFalse(arrivals.isAckDue);
   pass(arrivals, 2, 1);
   assert(arrivals.isAckDue);
   arrivals.takeAck();
-  pass(arrivals, 3, 65_535);
+  pass(arrivals, 3, 131_071);
   assertFalse(arrivals.isAckDue);
   arrivals.handOver(hold(arrivals, 4, 1));
   assert(arrivals.isAckDue);
