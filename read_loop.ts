@@ -57,9 +57,13 @@ export class ReadLoop {
     const parts = this.#parts;
     try {
       for (;;) {
-        const lines = await parts.wire.read();
-        if (!parts.isCurrent()) return;
+        const lines = parts.wire.take();
         if (!lines) return parts.inputEnded();
+        if (lines.length === 0) {
+          await parts.wire.fill();
+          if (!parts.isCurrent()) return;
+          continue;
+        }
         for (const line of lines) {
           if (this.#pace) await this.#keepPace(this.#pace);
           if (!parts.isCurrent()) return;
