@@ -345,7 +345,8 @@ export class Wire implements Sweepable {
         this.#linesOffered = this.#linesQueued;
         const { bytes } = full;
         for (this.#unwritten = bytes.length; this.#unwritten > 0;) {
-          const rest = bytes.subarray(bytes.length - this.#unwritten);
+          const isFirst = this.#unwritten === bytes.length;
+          const rest = isFirst ? bytes : bytes.subarray(bytes.length - this.#unwritten);
           this.#wrote(await this.#transport.write(rest));
           if (this.#isClosed()) return;
         }
