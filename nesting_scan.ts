@@ -73,6 +73,7 @@ function program(): Code {
         isNotZero(bits.or(backslashes.get, escaped.get)),
         // A run of backslashes escapes what is behind it if its length is odd (Langdale and Lemire, 2019):
         // where it begins at an odd place, adding that bit moves the run's carry behind its end.
+        // Outside of strings no JSON has any, and what is behind one there is never parsed.
         backslashes.set(bits.and(backslashes.get, bits.not(escaped.get))),
         behind.set(bits.or(bits.up(backslashes.get, 1), escaped.get)),
         sums.set(bits.plus(
