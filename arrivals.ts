@@ -9,8 +9,8 @@ import { Queue } from "./queue.ts";
 import type { WindowLimits } from "./window.ts";
 
 /** An acknowledgement is due after so much, unless a quarter of the sender's window is less. */
-const ACK_PACKETS = 32;
-const ACK_BYTES = 65_536;
+const ACK_PACKETS = 64;
+const ACK_BYTES = 131_072;
 
 interface Held {
   packet: object;

@@ -38,6 +38,7 @@ export interface ReadLoopParts {
 
 /** What a waiting packet costs besides its line, roughly: tiny ones must not add up unseen. */
 const WAITING_PACKET_BYTES = 256;
+const DONE: Promise<void> = Promise.resolve();
 
 /** The loop that reads a wire, from its first line after the handshake to its last. */
 export class ReadLoop {
@@ -56,10 +57,15 @@ export class ReadLoop {
   async run(): Promise<void> {
     const parts = this.#parts;
     try {
-      for (;;) {
-        const lines = await parts.wire.read();
-        if (!parts.isCurrent()) return;
+      // The first lines may be there already: whoever begins the loop is not to be interrupted by them.
+      await DONE;
+      while (parts.isCurrent()) {
+        const lines = parts.wire.take();
         if (!lines) return parts.inputEnded();
+        if (lines.length === 0) {
+          await parts.wire.fill();
+          continue;
+        }
         for (const line of lines) {
           if (this.#pace) await this.#keepPace(this.#pace);
           if (!parts.isCurrent()) return;

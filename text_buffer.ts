@@ -89,7 +89,8 @@ export class TextBuffer {
     this.#text = "";
     const isLong = text.length > LONG_TEXT_LENGTH;
     this.#reserve(isLong ? utf8Length(text) : maxUtf8Length(text));
-    this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+    const room = this.#length === 0 ? this.#bytes : this.#bytes.subarray(this.#length);
+    this.#length += encoder.encodeInto(text, room).written;
   }
 
   #reserve(bytes: number): void {

@@ -12,6 +12,8 @@ import type { Holder, ReplayBudget } from "./replay_budget.ts";
 
 /** A number as small as the others: `Infinity` would take memory of its own in each entry. */
 const NOT_ON_WIRE = -1;
+/** As many as a peer acknowledges at once, unless it reads more of them at once. */
+const MAX_SPARE = 64;
 
 /** How much may be unacknowledged. */
 export interface WindowLimits {
@@ -47,6 +49,18 @@ export interface Entry extends Sent {
   wasWritten: boolean;
 }
 
+class Kept implements Entry {
+  seq = 0;
+  head = "";
+  id: number | undefined;
+  replyTo: number | undefined;
+  age = 0;
+  tailLength = 0;
+  bytes = 0;
+  at = NOT_ON_WIRE;
+  wasWritten = false;
+}
+
 /** A packet of a session that has ended without its acknowledgement. */
 export interface LostPacket {
   /** Whether it asked for a reply, or was one. */
@@ -74,7 +88,12 @@ export interface Undelivered {
 export class Window implements Holder {
   readonly #limits: WindowLimits;
   readonly #budget: ReplayBudget | undefined;
-  readonly #entries = new Queue<Entry>();
+  readonly #entries = new Queue<Kept>();
+  /**
+   * Entries to be used again. They live as long as an acknowledgement takes: where many clients are sent to,
+   * most new ones would outlive a garbage collection or two, and fill the old generation.
+   */
+  #spare: Kept[] | undefined;
   readonly #awaited = new Queue<{ seq: number; settler: Settler<void> }>();
   /** The sum of what the entries say. */
   #bytes = 0;
@@ -150,17 +169,16 @@ export class Window implements Holder {
   /** Takes the packet of the next number in, whether there is room or not. `line` is what is sent of it. */
   add({ head, id, replyTo, age }: Sent, line: string): Entry {
     const bytes = maxBytesOf(line);
-    const entry: Entry = {
-      seq: ++this.#lastSeq,
-      head,
-      id,
-      replyTo,
-      age,
-      tailLength: line.length - head.length,
-      bytes,
-      at: NOT_ON_WIRE,
-      wasWritten: false,
-    };
+    const entry = this.#spare?.pop() ?? new Kept();
+    entry.seq = ++this.#lastSeq;
+    entry.head = head;
+    entry.id = id;
+    entry.replyTo = replyTo;
+    entry.age = age;
+    entry.tailLength = line.length - head.length;
+    entry.bytes = bytes;
+    entry.at = NOT_ON_WIRE;
+    entry.wasWritten = false;
     this.#entries.push(entry);
     this.#bytes += bytes;
     this.#budget?.add(this, bytes);
@@ -281,9 +299,13 @@ export class Window implements Holder {
     if (entry) this.#evicted = entry.seq;
   }
 
+  /** What it returns is soon used for another packet. */
   #shift(): Entry | undefined {
     const entry = this.#entries.shift();
     if (!entry) return undefined;
+    this.#spare ??= [];
+    if (this.#spare.length < MAX_SPARE) this.#spare.push(entry);
+    entry.head = "";
     this.#bytes -= entry.bytes;
     this.#budget?.remove(this, entry.bytes);
     return entry;

@@ -65,6 +65,8 @@ export class Wire implements Sweepable {
   #failure: PnetworkError | undefined;
 
   #unread: string[] = [];
+  /** What was read and not taken. */
+  #chunk: Uint8Array | undefined;
   #reading = false;
   #listeningSince = 0;
   #inputEnded = false;
@@ -167,31 +169,55 @@ export class Wire implements Sweepable {
    * @throws {ConnectionError} `CONNECTION_LOST`, if the socket failed.
    */
   async read(): Promise<string[] | undefined> {
-    if (this.#unread.length > 0) return this.#unread.splice(0);
     for (;;) {
-      if (this.#state === "open" && this.#decoder.failure) throw this.#decoder.failure;
-      if (this.#failure) throw this.#failure;
-      if (this.#inputEnded || this.#isClosed()) return undefined;
-      this.#reading = true;
-      this.#listeningSince = this.#sweep.recent;
-      let chunk: Uint8Array | null = null;
-      try {
-        chunk = await this.#transport.read();
-      } catch (cause) {
-        // A read that fails while this side is leaving is the end that it waits for.
-        if (this.#state === "open") this.#failure ??= lost(cause);
-      }
-      this.#reading = false;
-      if (chunk === null) this.#inputEnded = true;
-      else this.#bytesRead += chunk.length;
-      this.#changes.notify();
-      if (this.#failure) throw this.#failure;
-      // After a goodbye nothing more is of interest, and end() reads the rest.
-      if (chunk === null || this.#state !== "open") return undefined;
+      const lines = this.take();
+      if (lines?.length !== 0) return lines;
+      await this.fill();
+    }
+  }
+
+  /**
+   * The lines of what was read: {@linkcode Wire.read} for those who call {@linkcode Wire.fill} themselves.
+   * Where many wires have something to read, all are filled before whoever waits for them goes on: what they
+   * hold as bytes until then costs nothing, and lines would survive a garbage collection.
+   *
+   * @returns None, if there are none yet; `undefined` at the end of the bytes. Throws as it does.
+   */
+  take(): string[] | undefined {
+    if (this.#unread.length > 0) return this.#unread.splice(0);
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    // After a goodbye nothing more is of interest, and end() reads the rest.
+    if (chunk && this.#state === "open") {
       const lines = this.#decoder.decode(chunk);
       this.#watchPartialLine(lines.length > 0);
       if (lines.length > 0) return lines;
     }
+    if (this.#state === "open" && this.#decoder.failure) throw this.#decoder.failure;
+    if (this.#failure) throw this.#failure;
+    if (this.#inputEnded || this.#state !== "open") return undefined;
+    return [];
+  }
+
+  /** Resolves when something was read, or nothing will be. What was read before is to be taken first. */
+  async fill(): Promise<void> {
+    this.#reading = true;
+    this.#listeningSince = this.#sweep.recent;
+    let chunk: Uint8Array | null = null;
+    try {
+      chunk = await this.#transport.read();
+    } catch (cause) {
+      // A read that fails while this side is leaving is the end that it waits for.
+      if (this.#state === "open") this.#failure ??= lost(cause);
+    }
+    this.#reading = false;
+    if (chunk) {
+      this.#bytesRead += chunk.length;
+      this.#chunk = chunk;
+    } else {
+      this.#inputEnded = true;
+    }
+    this.#changes.notify();
   }
 
   /** Reads a single line and leaves the others to {@linkcode Wire.read}. */
@@ -328,7 +354,8 @@ export class Wire implements Sweepable {
         this.#linesOffered = this.#linesQueued;
         const { bytes } = full;
         for (this.#unwritten = bytes.length; this.#unwritten > 0;) {
-          const rest = bytes.subarray(bytes.length - this.#unwritten);
+          const isFirst = this.#unwritten === bytes.length;
+          const rest = isFirst ? bytes : bytes.subarray(bytes.length - this.#unwritten);
           this.#wrote(await this.#transport.write(rest));
           if (this.#isClosed()) return;
         }
@@ -359,7 +386,7 @@ export class Wire implements Sweepable {
       await this.#transport.closeWrite();
       while (!this.#inputEnded && !this.#isClosed()) {
         if (this.#reading) await this.#changes.next();
-        else await this.read();
+        else await this.fill();
       }
     } catch {
       // The other side is gone already: there is nobody left to be polite to.

@@ -249,7 +249,7 @@ class Side {
     assert(waiting.every(({ isWaiting }) => isWaiting));
     if (waiting.length > 0) assert(!window.isSettled);
     // No more is left unsaid than may be.
-    const may = Math.min(32, Math.max(1, Math.floor(this.#peerLimits.replayPackets / 4)));
+    const may = Math.min(64, Math.max(1, Math.floor(this.#peerLimits.replayPackets / 4)));
     if (this.line) assert(this.handedOver - this.told < may, "an acknowledgement is overdue");
   }
 

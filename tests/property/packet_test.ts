@@ -276,18 +276,20 @@ Deno.test("a line is too deep exactly when what it parses to is", () => {
   assert(deep > runs / 50 && deep < runs, `${deep} of ${runs} were too deep`);
 });
 
-/** Goes through the text one unit at a time. */
+/**
+ * Goes through the text one unit at a time. A backslash outside of a string, where no JSON has one, escapes a
+ * quote as it does within: what is behind it is never parsed, and all before it is looked at as it should be.
+ */
 function nestsTooDeep(text: string): boolean {
   let depth = 0;
   let isInString = false;
   let isEscaped = false;
   for (const char of text) {
-    if (isInString) {
-      if (isEscaped) isEscaped = false;
-      else if (char === "\\") isEscaped = true;
-      else if (char === '"') isInString = false;
-    } else if (char === '"') isInString = true;
-    else if (char === "[" || char === "{") {
+    const wasEscaped: boolean = isEscaped;
+    isEscaped = char === "\\" && !wasEscaped;
+    if (char === '"' && !wasEscaped) isInString = !isInString;
+    if (isInString) continue;
+    if (char === "[" || char === "{") {
       if (++depth > MAX_DEPTH) return true;
     } else if (char === "]" || char === "}") depth--;
   }

@@ -121,14 +121,14 @@ Deno.test("what comes again is owed again: whoever sent it has not heard of the 
   assertEquals(arrivals.takeAck(), 2);
 });
 
-Deno.test("an acknowledgement is due after 32 packets", () => {
-  const arrivals = arrivalsOf(31);
+Deno.test("an acknowledgement is due after 64 packets", () => {
+  const arrivals = arrivalsOf(63);
   assertFalse(arrivals.isAckDue);
-  pass(arrivals, 32);
+  pass(arrivals, 64);
   assert(arrivals.isAckDue);
   arrivals.takeAck();
   assertFalse(arrivals.isAckDue);
-  for (let seq = 33; seq <= 64; seq++) pass(arrivals, seq);
+  for (let seq = 65; seq <= 128; seq++) pass(arrivals, seq);
   assert(arrivals.isAckDue);
 });
 
@@ -143,14 +143,14 @@ Deno.test("an acknowledgement is due after a quarter of the sender's packets, bu
   }
 });
 
-Deno.test("an acknowledgement is due after 64 KiB", () => {
+Deno.test("an acknowledgement is due after 128 KiB", () => {
   const arrivals = arrivalsOf();
-  pass(arrivals, 1, 65_535);
+  pass(arrivals, 1, 131_071);
   assertFalse(arrivals.isAckDue);
   pass(arrivals, 2, 1);
   assert(arrivals.isAckDue);
   arrivals.takeAck();
-  pass(arrivals, 3, 65_535);
+  pass(arrivals, 3, 131_071);
   assertFalse(arrivals.isAckDue);
   arrivals.handOver(hold(arrivals, 4, 1));
   assert(arrivals.isAckDue);
@@ -196,10 +196,10 @@ Deno.test("what was asked about before it was handed over is due when it is, and
 });
 
 Deno.test("what comes again makes an acknowledgement due as what is new does", () => {
-  const arrivals = arrivalsOf(40);
+  const arrivals = arrivalsOf(80);
   arrivals.takeAck();
-  for (let seq = 1; seq <= 31; seq++) arrivals.receive(seq);
+  for (let seq = 1; seq <= 63; seq++) arrivals.receive(seq);
   assertFalse(arrivals.isAckDue);
-  pass(arrivals, 41);
+  pass(arrivals, 81);
   assert(arrivals.isAckDue);
 });

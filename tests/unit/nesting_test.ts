@@ -35,12 +35,12 @@ Deno.test("brackets within strings count for nothing, whichever way they face", 
 });
 
 Deno.test("a string or an escape goes on where the text is looked at in pieces", () => {
-  // A piece has 16,384 bytes, or a few less if a character does not fit into it.
-  for (let length = 16_360; length < 16_390; length++) {
+  // A piece has 65,536 bytes, or a few less if a character does not fit into it.
+  for (let length = 65_510; length < 65_540; length++) {
     for (const filler of ["x", "é", "€", "👍"]) {
       const long = filler.repeat(Math.floor(length / new TextEncoder().encode(filler).length));
       for (const end of ['\\"', "\\\\", "]", '"]']) {
-        const inside = JSON.stringify(long + end + "[".repeat(70));
+        const inside = JSON.stringify(long + end + "[".repeat(200));
         assertFalse(isDeeperThan(nested(3, inside), 3), `${length} ${filler} ${end}`);
         assert(
           isDeeperThan(nested(3, `${inside},${nested(64)}`), 64),
@@ -51,8 +51,44 @@ Deno.test("a string or an escape goes on where the text is looked at in pieces",
   }
 });
 
+Deno.test("where brackets close matters, also when it is a few bytes from where others open", () => {
+  for (let blanks = 0; blanks < 20; blanks++) {
+    const text = `[${" ".repeat(blanks)}${"[],{},[{}],".repeat(200)}0]`;
+    assertFalse(isDeeperThan(text, 3));
+    assert(isDeeperThan(text, 2));
+  }
+});
+
+Deno.test("a run of backslashes escapes what is behind it if its length is odd, wherever it begins", () => {
+  for (let blanks = 0; blanks < 40; blanks++) {
+    for (let backslashes = 0; backslashes < 40; backslashes++) {
+      const quote = backslashes % 2 === 0 ? "" : '\\"';
+      const string = `"${"\\".repeat(backslashes - backslashes % 2)}${quote}[[[["`;
+      const text = `[${" ".repeat(blanks)}${string},[],[],[],[],[],[],[],[]]`;
+      JSON.parse(text);
+      assertFalse(isDeeperThan(text, 2), text);
+      assert(isDeeperThan(text, 1), text);
+    }
+  }
+});
+
 Deno.test("any JSON is found to be as deep as it is", () => {
   fc.assert(fc.property(fc.json({ maxDepth: 6 }), fc.nat({ max: 8 }), (text, max) => {
     assertEquals(isDeeperThan(text, max), depthOf(JSON.parse(text)) > max);
+  }));
+});
+
+Deno.test("so is any whose strings are full of what could be mistaken", () => {
+  const string = fc.string({
+    unit: fc.constantFrom('"', "\\", "[", "]", "{", "}", "x", "é", "[[[[[[[["),
+    maxLength: 40,
+  });
+  const { json } = fc.letrec((tie) => ({
+    json: fc.oneof({ maxDepth: 6 }, string, tie("list"), tie("record")),
+    list: fc.array(tie("json"), { maxLength: 6 }),
+    record: fc.dictionary(string, tie("json"), { maxKeys: 4 }),
+  }));
+  fc.assert(fc.property(fc.array(json, { minLength: 4 }), fc.nat({ max: 8 }), (value, max) => {
+    assertEquals(isDeeperThan(JSON.stringify(value), max), depthOf(value) > max);
   }));
 });

@@ -18,6 +18,7 @@ class FakeWire {
   readonly closed = this.#ended.promise;
   readonly #ready: (string[] | undefined | Error)[] = [];
   #next: PromiseWithResolvers<void> | undefined;
+  #taken: string[] | undefined | Error = [];
 
   /** What arrives: lines, the end, or a failure. */
   put(batch: string[] | undefined | Error): void {
@@ -29,15 +30,20 @@ class FakeWire {
     this.#ended.resolve();
   }
 
-  async read(): Promise<string[] | undefined> {
+  take(): string[] | undefined {
+    const batch = this.#taken;
+    this.#taken = [];
+    if (batch instanceof Error) throw batch;
+    return batch;
+  }
+
+  async fill(): Promise<void> {
     this.reads++;
     if (this.#ready.length === 0) {
       this.#next = Promise.withResolvers();
       await this.#next.promise;
     }
-    const batch = this.#ready.shift();
-    if (batch instanceof Error) throw batch;
-    return batch;
+    this.#taken = this.#ready.shift();
   }
 }
 

@@ -627,3 +627,32 @@ Deno.test("a delivery that is waited for only after the session has ended reject
     assertStrictEquals(await assertRejects(() => window.whenDelivered()), error);
   }
 });
+
+Deno.test("nothing of a packet that was acknowledged is said of one that comes later", () => {
+  const window = new Window(LIMITS);
+  for (const more of [{ id: 7 }, { replyTo: 9 }, { age: 5 }]) {
+    const line = lineOf(window.nextSeq);
+    window.written(window.add(sentOf(line, more), line), window.nextSeq - 2);
+  }
+  window.detach(Infinity);
+  window.acknowledge(3);
+  for (let n = 0; n < 4; n++) add(window);
+  assertEquals(
+    [...window].map(({ seq, id, replyTo, age, at, wasWritten }) => [
+      seq,
+      id,
+      replyTo,
+      age,
+      at,
+      wasWritten,
+    ]),
+    [4, 5, 6, 7].map((seq) => [seq, undefined, undefined, 0, -1, false]),
+  );
+  for (const entry of window) window.written(entry, entry.seq);
+  window.acknowledge(7);
+  for (let n = 0; n < 4; n++) add(window);
+  // Whatever the wire has offered of those before them, these were never on it.
+  window.detach(Infinity);
+  const { unknown, unsent } = window.end(new Error());
+  assertEquals([unknown.length, unsent.length], [0, 4]);
+});
