@@ -5,6 +5,7 @@
  */
 
 import { abortable } from "./abortable.ts";
+import { Roster } from "./roster.ts";
 
 /** Something with deadlines. */
 export interface Sweepable {
@@ -32,9 +33,9 @@ const BUSY_MS = 100;
  */
 export class Sweep {
   /** By the tick that they are looked at: at their deadline, or before, if it has been put off since. */
-  readonly #slots = new Map<number, Set<Sweepable>>();
+  readonly #slots = new Roster<number, Set<Sweepable>>();
   /** `Infinity` for one that has no deadline. */
-  readonly #tickOf = new Map<Sweepable, number>();
+  readonly #tickOf = new Roster<Sweepable, number>();
   #lastTick = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
