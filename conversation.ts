@@ -106,7 +106,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   readonly #intake: Intake;
   readonly #closed = new Once<CloseInfo>();
   /** Wires that have been let go of, until their sockets are closed. */
-  #leaving: { wire: Wire; left: Promise<void> }[] = [];
+  #leaving: Wire[] = [];
 
   #id: string;
   #token: string | null;
@@ -326,11 +326,21 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     // Where it ends in order, all that was queued may still arrive.
     this.#outbox.detach(manner === "at once" ? this.#wire.linesOffered : Infinity);
     const wire = this.#wire;
-    const left = this.#attachment.release(info, manner, flushTimeoutMs);
-    this.#leaving.push({ wire, left });
-    left.then(() => this.#leaving = this.#leaving.filter((one) => one.wire !== wire));
+    this.#leaving.push(wire);
+    this.#attachment.release(info, manner, flushTimeoutMs).then(() => this.#left(wire));
     // A peer that comes and comes again has no more than so many that are on their way out.
-    if (this.#leaving.length > MAX_LEAVING) this.#leaving[0].wire.abort();
+    if (this.#leaving.length > MAX_LEAVING) this.#leaving[0].abort();
+  }
+
+  #left(wire: Wire): void {
+    this.#leaving.splice(this.#leaving.indexOf(wire), 1);
+    if (this.#state === "closing") this.#closeIfLeft();
+  }
+
+  #closeIfLeft(): void {
+    if (this.#leaving.length > 0) return;
+    this.#state = "closed";
+    this.#closed.settle(this.#info!);
   }
 
   #detach(info: CloseInfo, manner: Manner): void {
@@ -602,10 +612,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     this.#questions.end(error);
     this.inbox.close();
     this.#onEnd(info);
-    Promise.all(this.#leaving.map(({ left }) => left)).then(() => {
-      this.#state = "closed";
-      this.#closed.settle(info);
-    });
+    this.#closeIfLeft();
   }
 
   /** Ends it at once, whatever is under way. */
