@@ -77,7 +77,7 @@ export class Outstanding<Answer> {
 
   /** Takes out those whose time is over, in their order. */
   takeExpired(now: number): Settler<Answer>[] {
-    if (this.nextDeadline() > now) return [];
+    if (this.#size === 0 || this.nextDeadline() > now) return [];
     const expired = this.#inOrder().filter(({ deadline }) => deadline <= now);
     return expired.map(({ id }) => this.take(id)!);
   }
