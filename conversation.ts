@@ -318,7 +318,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     this.#attachment = this.#attach(wire);
     // What was sent meanwhile may have filled it.
     this.#attachment.pulse?.checkWindow();
-    if (this.session.delivery?.window.isAwaited) this.sendControl("@ping");
+    if (this.session.delivery?.window.isAwaited || this.#outbox.isShortOfRoom) this.#askForAck();
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */

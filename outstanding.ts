@@ -21,6 +21,8 @@ interface Pending<Answer> {
 }
 
 const MIN_SLOTS = 16;
+/** A burst that needed more gives them back when it is over. */
+const MAX_KEPT_SLOTS = 256;
 
 /**
  * Numbered questions of which each is answered at most once. The numbers rise for as long as the
@@ -71,7 +73,7 @@ export class Outstanding<Answer> {
     const pending = this.#slots[slot];
     if (pending?.id !== id) return undefined;
     this.#slots[slot] = undefined;
-    this.#size--;
+    if (--this.#size === 0 && this.#slots.length > MAX_KEPT_SLOTS) this.#slots = [];
     return pending.settler;
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
@@ -169,7 +170,7 @@ export class Wire implements Sweepable {
       if (this.#failure) throw this.#failure;
       if (this.#inputEnded || this.#isClosed()) return undefined;
       this.#reading = true;
-      this.#listeningSince = this.#sweep.now();
+      this.#listeningSince = this.#sweep.recent;
       let chunk: Uint8Array | null = null;
       try {
         chunk = await this.#transport.read();
@@ -326,6 +327,8 @@ export class Wire implements Sweepable {
         }
         full.clear();
         this.#changes.notify();
+        // Whoever awaits each packet goes on while it is written: the rest of theirs goes out together.
+        if (!this.#waiting.isEmpty) await nextTurn();
       }
     } catch (cause) {
       const error = lost(cause);
@@ -386,6 +389,11 @@ export class Wire implements Sweepable {
     this.#changes.notify();
     this.#closed.settle();
   }
+}
+
+/** Resolves when all that is ready to run has run. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** Something that has to make progress by a deadline. */

@@ -289,6 +289,23 @@ onBothSidesOfSession(
   },
 );
 
+onBothSidesOfSession(
+  "room that is waited for is asked for again over the next socket",
+  { replayBytes: 10_000 },
+  async ({ peer, connection, drop, comeBack }) => {
+    connection.sendPacket({ action: "n", data: "x".repeat(6_000) });
+    const waiting = connection.sendPacket({ action: "n", data: "y".repeat(6_000) });
+    assertEquals((await peer.packet()).action, "n");
+    assertEquals((await peer.packet()).action, "@ping");
+    await drop();
+    const again = await comeBack();
+    const packets = [await again.packet(), await again.packet()];
+    assertEquals(packets.map(({ action }) => action), ["n", "@ping"]);
+    await again.sendPacket({ action: "@pong", ack: 1 });
+    await within(waiting, "the room");
+  },
+);
+
 // Slow handlers
 
 onBothSidesOfSession(

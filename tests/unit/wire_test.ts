@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { ConnectionError, type PnetworkError, ProtocolError } from "../../errors.ts";
 import { type ConnectionLimits, resolveConnectionLimits } from "../../options.ts";
 import { Sweep } from "../../sweep.ts";
@@ -83,6 +90,24 @@ Deno.test("lines are counted as they are queued, and as they are offered, all of
   wire.abort();
   wire.write("too late");
   assertEquals(counts(), [5, 5]);
+});
+
+Deno.test("the first line goes out at once, and what follows without a pause together", async () => {
+  const { transport, wire } = makeWire();
+  const writes: number[] = [];
+  transport.write = (bytes) => {
+    writes.push(bytes.length);
+    return Promise.resolve(bytes.length);
+  };
+  // Like a sender that awaits each packet, and never has to wait.
+  for (let n = 0; n < 1_000; n++) {
+    wire.write("0123456");
+    await undefined;
+  }
+  assertLess(writes[0], 80);
+  await settle();
+  assertEquals([writes.length, wire.bytesWritten], [2, 8_000]);
+  await wire.end();
 });
 
 Deno.test("what waits is exact to the byte, as text, as bytes, and in part written", async () => {
@@ -332,7 +357,7 @@ Deno.test("after a goodbye nothing more is read, nor what goes wrong", async () 
 });
 
 Deno.test("while it is read a wire says since when nothing has come", async () => {
-  using time = new FakeTime();
+  using time = new FakeTime({ withDate: true });
   const { transport, wire } = makeScripted();
   const start = wire.silentSince;
   assertEquals(start, undefined);
