@@ -224,7 +224,8 @@ export class Admission {
     try {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
-        const attached = await this.#letIn(hello, { address: wire.address, fingerprint, signal });
+        const attached = this.#parts.authenticate &&
+          await this.#letIn(hello, { address: wire.address, fingerprint, signal });
         // It may have been called off since that was settled.
         signal.throwIfAborted();
         register({ hello, wire, from, fingerprint, attached });
@@ -256,8 +257,7 @@ export class Admission {
     held: Connection | undefined,
     who: Omit<Handshake, "auth">,
   ): Promise<unknown> {
-    const { authenticate } = this.#parts;
-    if (!authenticate) return undefined;
+    const authenticate = this.#parts.authenticate!;
     let verdict: Verdict;
     try {
       verdict = await authenticate({ auth: hello.auth, ...who }, held);

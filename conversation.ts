@@ -457,6 +457,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   async #delivered(entered: Promise<void>): Promise<void> {
     const delivery = this.session.delivery!;
     await entered;
+    if (this.ended) throw this.ended;
     if (!delivery.window.isSettled) this.#askForAck();
     await delivery.window.whenDelivered();
   }
@@ -544,6 +545,12 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     return this.#state === "closing" || this.#state === "closed";
   }
 
+  /** Whether anybody waits for something that fails with its end. */
+  #isAwaited(): boolean {
+    const { requests, pings } = this.session;
+    return requests.size > 0 || pings.size > 0 || this.#outbox.isAwaited;
+  }
+
   /** Whether the session goes on after such an end of its wire. */
   #canDetach(code: string): boolean {
     return this.hasSession && this.#state === "open" && isResumable(code);
@@ -606,7 +613,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     const wasDetached = this.#state === "detached";
     this.#state = "closing";
     this.#info = info;
-    const error = closeError(info);
+    // An error comes with its stack, and most connections end while nobody waits for anything.
+    const error = this.#isAwaited() ? closeError(info) : undefined;
     if (!wasDetached) this.#release(info, manner, flushTimeoutMs);
     this.#undelivered = this.#outbox.end(error);
     this.#questions.end(error);

@@ -111,6 +111,11 @@ export class Outbox {
       this.#session.delivery?.window.isFull === false && this.#wire?.isCongested === false;
   }
 
+  /** Whether anybody waits for a number, or for an acknowledgement. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0 || this.#session.delivery?.window.isAwaited === true;
+  }
+
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
@@ -148,9 +153,10 @@ export class Outbox {
   /**
    * The session has ended: gives up what it holds. A next one may begin.
    *
+   * @param error What those are told who wait, if anybody does.
    * @returns What was not delivered.
    */
-  end(error: PnetworkError, next?: Recipient): Undelivered {
+  end(error: PnetworkError | undefined, next?: Recipient): Undelivered {
     const undelivered = this.#session.delivery?.window.end(error) ??
       { unknown: [], unsent: [], forgotten: 0 };
     for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) {

@@ -68,8 +68,12 @@ export class Questions implements Sweepable {
     return answer.promise;
   }
 
-  /** Gives up whatever is open, and watches no more. */
-  end(error: PnetworkError): void {
+  /**
+   * Gives up whatever is open, and watches no more.
+   *
+   * @param error What those are told who wait, if anybody does.
+   */
+  end(error: PnetworkError | undefined): void {
     this.#sweep.delete(this);
     this.#session.end(error);
   }
