@@ -10,7 +10,7 @@ import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
 import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
-import type { Sweep, Sweepable } from "./sweep.ts";
+import type { Seat, Sweep, Sweepable } from "./sweep.ts";
 import { TextBuffer } from "./text_buffer.ts";
 import type { Transport } from "./transport.ts";
 
@@ -46,6 +46,8 @@ const MIN_TAKEN_BYTES = 65_536;
  * It reads when it is asked to. It writes by itself, all lines of a turn at once.
  */
 export class Wire implements Sweepable {
+  /** For the sweep. */
+  seat: Seat | undefined;
   /** Where the other side is, for people. */
   readonly address: string;
   /** Who is told of faults. Without one they end the wire. */
