@@ -5,6 +5,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { BufferPool } from "./buffer_pool.ts";
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
@@ -22,6 +23,12 @@ export interface WireOptions {
   maxFirstLineBytes?: number;
   /** What watches its times. */
   sweep: Sweep;
+  /**
+   * What lends it memory to write from.
+   *
+   * @default One of its own.
+   */
+  buffers?: BufferPool;
 }
 
 /** Whoever reads a wire. */
@@ -73,8 +80,8 @@ export class Wire implements Sweepable {
   #linesOffered = 0;
 
   /** Two of them, in turn: one is filled while the other is written. */
-  #waiting = new TextBuffer(MAX_KEPT_BYTES);
-  #spare = new TextBuffer(MAX_KEPT_BYTES);
+  #waiting: TextBuffer;
+  #spare: TextBuffer;
   #unwritten = 0;
   #writing = false;
 
@@ -85,11 +92,16 @@ export class Wire implements Sweepable {
   /** When a wire that is ending is closed at the latest. */
   #closeBy = Infinity;
 
-  constructor(transport: Transport, { limits, maxFirstLineBytes, sweep }: WireOptions) {
+  constructor(
+    transport: Transport,
+    { limits, maxFirstLineBytes, sweep, buffers = new BufferPool() }: WireOptions,
+  ) {
     this.address = transport.address;
     this.#transport = transport;
     this.#limits = limits;
     this.#sweep = sweep;
+    this.#waiting = new TextBuffer(MAX_KEPT_BYTES, buffers);
+    this.#spare = new TextBuffer(MAX_KEPT_BYTES, buffers);
     this.#decoder = new LineDecoder({
       maxLineBytes: limits.maxPacketBytes,
       maxFirstLineBytes: maxFirstLineBytes ?? limits.maxPacketBytes,
