@@ -4,9 +4,9 @@
  * @module
  */
 
-/** How large each of them is: most of what is written at once fits in. */
-export const POOLED_BYTES = 1_024;
-/** No more than 4 MiB are kept for the next rush. */
+/** How large each of them is. Most lines fit in, three bytes counted for each character. */
+export const POOLED_BYTES = 2_048;
+/** No more than 8 MiB are kept for the next rush. */
 const MAX_KEPT_BUFFERS = 4_096;
 
 /**

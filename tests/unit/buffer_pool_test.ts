@@ -19,9 +19,9 @@ Deno.test("what was given back last is lent first", () => {
   assertEquals(pool.size, 0);
 });
 
-Deno.test("no more than 4 MiB are kept", () => {
+Deno.test("no more than 8 MiB are kept", () => {
   const pool = new BufferPool();
   const lent = Array.from({ length: 5_000 }, () => pool.take());
   for (const buffer of lent) pool.give(buffer);
-  assertEquals(pool.size * POOLED_BYTES, 4 * 1_024 * 1_024);
+  assertEquals(pool.size * POOLED_BYTES, 8 * 1_024 * 1_024);
 });
