@@ -39,6 +39,7 @@ import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
 import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
+import { Once } from "./once.ts";
 import {
   checkCloseOptions,
   checkFunctions,
@@ -87,7 +88,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #actions = new ActionTable();
   readonly #keys: KeyHolder;
   readonly #sweep = new Sweep();
-  readonly #closed = Promise.withResolvers<CloseInfo>();
+  readonly #closed = new Once<CloseInfo>();
 
   readonly #dialler: Dialler;
 
@@ -361,7 +362,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       await (closing ?? this.#connection.close(options));
     } else {
       this.#state = "closed";
-      this.#closed.resolve({ code: "CLOSED", reason: options.reason ?? "closed" });
+      this.#closed.settle({ code: "CLOSED", reason: options.reason ?? "closed" });
     }
   }
 
@@ -435,7 +436,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     connection.closed.then((info) => {
       this.#state = "closed";
       this.#keys.end();
-      this.#closed.resolve(info);
+      this.#closed.settle(info);
     });
     log.info("connected to {address} as {id}", { address: this.address, id });
     this.#connected(connection);
@@ -541,15 +542,17 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#tell("onDisconnect", connection, info);
   }
 
-  /** Calls a hook. What it throws is its own affair. */
-  async #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
+  /** Calls a hook, if there is one. What it throws is its own affair. */
+  #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
     hook: Hook,
     ...args: Parameters<NonNullable<ClientOptions<C>[Hook]>>
-  ): Promise<void> {
-    try {
-      await (this.#options[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
-    } catch (error) {
-      log.error("{hook} failed: {error}", { hook, error });
+  ): void {
+    const call = this.#options[hook] as ((...args: unknown[]) => unknown) | undefined;
+    // With a promise, where it may throw as well as reject.
+    if (call) {
+      (async () => await call.apply(this.#options, args))().catch((error) => {
+        log.error("{hook} failed: {error}", { hook, error });
+      });
     }
   }
 }

@@ -113,8 +113,11 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
     this.#conversation = new Conversation(accepted, this.#untyped, (info) => {
-      this.#lastGroups = new Set(groups?.groupsOf(this.#untyped));
-      groups?.leaveAll(this.#untyped);
+      const joined = groups?.groupsOf(this.#untyped);
+      if (joined && joined.size > 0) {
+        this.#lastGroups = new Set(joined);
+        groups?.leaveAll(this.#untyped);
+      }
       onEnd(info);
     });
   }

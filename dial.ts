@@ -204,9 +204,11 @@ async function shakeHands<Result>(
   signal: AbortSignal,
   take: (dialled: Dialled) => Result,
 ): Promise<Result> {
-  const { endpoint, limits, sweep, hello } = parts;
-  const conn = await withTls(parts, await open(endpoint, signal), signal);
-  const { transport, fingerprint } = await secured(parts, conn, signal);
+  const { endpoint, limits, sweep, tls, secure, hello } = parts;
+  const conn = await open(endpoint, signal);
+  const { transport, fingerprint }: Partial<Secured> & { transport: Transport } = tls || secure
+    ? await protect(parts, conn, signal)
+    : { transport: transportOf(conn) };
   const wire = new Wire(transport, {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
@@ -234,12 +236,23 @@ async function shakeHands<Result>(
   }
 }
 
+/** What the rest goes through, where others are to be kept out. */
+async function protect(
+  parts: DialParts,
+  conn: Deno.Conn,
+  signal: AbortSignal,
+): Promise<Partial<Secured> & { transport: Transport }> {
+  const { tls, secure } = parts;
+  if (tls) return { transport: transportOf(await withTls(parts, tls, conn, signal)) };
+  return await secured(secure!, transportOf(conn), signal);
+}
+
 async function withTls(
-  { endpoint, tls }: DialParts,
+  { endpoint }: DialParts,
+  tls: TlsClientOptions,
   conn: Deno.Conn,
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
-  if (!tls) return conn;
   const hostname = tls.hostname ?? ("host" in endpoint ? endpoint.host : undefined);
   try {
     return await startTls(conn, { ...tls, hostname }, signal);
@@ -256,16 +269,12 @@ async function withTls(
   }
 }
 
-/** What the rest goes through. */
 async function secured(
-  { secure }: DialParts,
-  conn: Deno.Conn,
+  { identity, check }: NonNullable<DialParts["secure"]>,
+  transport: Transport,
   signal: AbortSignal,
-): Promise<Partial<Secured> & { transport: Transport }> {
-  const transport = transportOf(conn);
-  if (!secure) return { transport };
+): Promise<Secured> {
   try {
-    const { identity, check } = secure;
     const securing = identity().then((identity) => connectSecurely(transport, identity, check));
     return await abortable(securing, signal);
   } catch (error) {
