@@ -4,7 +4,7 @@
  * @module
  */
 
-const MIN_ADDITIONS = 16;
+const MIN_ADDITIONS = 64;
 
 /**
  * A `Map` makes new tables as entries come and go. Each table points to the next, and keeps what was in it

@@ -115,6 +115,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #accepting: Promise<void> = Promise.resolve();
   /** Certificates are replaced one after the other. */
   #replacing: Promise<void> = Promise.resolve();
+  /** The same for all connections. */
+  readonly #publicKey = () => this.encryptKeys?.publicKey;
   /** How many connections have ended whose sockets have not been closed yet. */
   #ending = 0;
 
@@ -543,7 +545,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,
-      publicKey: () => this.encryptKeys?.publicKey,
+      publicKey: this.#publicKey,
       groups: this.#groups as unknown as Groups<Connection>,
       onDetach: (info) => this.#detached(connection, info),
       onEnd: (info) => this.#disconnected(connection, info),
