@@ -5,16 +5,12 @@
  */
 
 /** Settles like `promise`, unless the signal is aborted first: then rejects with its reason. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  // What comes of it after that is nobody's concern any more.
-  promise.catch(() => {});
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+    // What comes of it after an abort is nobody's concern any more: only the first of all these counts.
+    promise.then(resolve, reject).then(() => signal.removeEventListener("abort", abort));
+  });
 }

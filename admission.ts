@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import { Changes } from "./changes.ts";
 import type { Connection } from "./connection.ts";
 import { HandshakeError, PnetworkError } from "./errors.ts";
@@ -76,6 +77,7 @@ export class Admission {
   readonly #changes = new Changes();
   readonly #handshakes = new Set<AbortController>();
   readonly #addresses = new AddressCounts();
+  readonly #buffers = new BufferPool();
   #waitsFor = "start()";
   #isClosed = false;
 
@@ -219,12 +221,14 @@ export class Admission {
   ): Promise<void> {
     const { limits, sweep, register } = this.#parts;
     const maxFirstLineBytes = limits.maxHandshakeBytes;
-    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep });
+    const buffers = this.#buffers;
+    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep, buffers });
     const { signal } = handshake;
     try {
       const hello = await abortable(readHello(wire), signal);
       if (hello) {
-        const attached = await this.#letIn(hello, { address: wire.address, fingerprint, signal });
+        const attached = this.#parts.authenticate &&
+          await this.#letIn(hello, { address: wire.address, fingerprint, signal });
         // It may have been called off since that was settled.
         signal.throwIfAborted();
         register({ hello, wire, from, fingerprint, attached });
@@ -256,8 +260,7 @@ export class Admission {
     held: Connection | undefined,
     who: Omit<Handshake, "auth">,
   ): Promise<unknown> {
-    const { authenticate } = this.#parts;
-    if (!authenticate) return undefined;
+    const authenticate = this.#parts.authenticate!;
     let verdict: Verdict;
     try {
       verdict = await authenticate({ auth: hello.auth, ...who }, held);

@@ -128,11 +128,16 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
    * @param flushTimeoutMs How long what is queued may take to be written; a second at least.
    * @returns Resolves when its socket is closed.
    */
-  async release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): Promise<void> {
+  release(info: CloseInfo, manner: Manner, flushTimeoutMs?: number): Promise<void> {
     this.#isCurrent = false;
-    this.pulse?.end();
     if (manner === "at once") this.wire.abort();
-    await this.wire.end(manner === "goodbye" ? this.#goodbye(info) : undefined, flushTimeoutMs);
+    const left = this.wire.end(
+      manner === "goodbye" ? this.#goodbye(info) : undefined,
+      flushTimeoutMs,
+    );
+    // Behind that, which may have a deadline of its own: the sweep's timer need not be stopped for it.
+    this.pulse?.end();
+    return left;
   }
 
   /** Says how far this side has come as well: it is the last chance to. */

@@ -27,7 +27,6 @@ import type {
   SendOptions,
   Untyped,
 } from "./contract.ts";
-import type { Conversation } from "./conversation.ts";
 import {
   type DecryptOptions,
   type EncryptKeys,
@@ -40,6 +39,7 @@ import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
 import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
+import { Once } from "./once.ts";
 import {
   checkCloseOptions,
   checkFunctions,
@@ -58,7 +58,6 @@ import { sanitize } from "./sanitize.ts";
 import { resolveSecure } from "./server_check.ts";
 import { Sweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
-import type { Wire } from "./wire.ts";
 
 const log = getLogger(["pnetwork", "client"]);
 
@@ -89,8 +88,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #actions = new ActionTable();
   readonly #keys: KeyHolder;
   readonly #sweep = new Sweep();
-  readonly #closing = new AbortController();
-  readonly #closed = Promise.withResolvers<CloseInfo>();
+  readonly #closed = new Once<CloseInfo>();
 
   readonly #dialler: Dialler;
 
@@ -299,9 +297,13 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       throw new TypeError(`A client starts once, and this one is ${this.#state}`);
     }
     this.#state = "connecting";
-    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
+    const { maxAttempts } = this.#limits;
     try {
-      this.#connecting = this.#connectFirst(AbortSignal.any(signals), retry);
+      this.#connecting = this.#dialler.dial({
+        signal,
+        maxAttempts: retry ? maxAttempts === 0 ? 1 : maxAttempts : 1,
+        take: (dialled) => this.#register(dialled),
+      });
       await this.#connecting;
     } catch (error) {
       if (this.#state === "connecting") this.#state = "idle";
@@ -352,7 +354,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   /** Ends the connection in order. Calling it again waits for the same end. */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
-    this.#giveUp("the client was closed");
+    this.#dialler.end("the client was closed");
     const closing = this.#connection?.close(options);
     // Whoever called start() is told why it failed; here it is enough that it has ended.
     await this.#connecting?.catch(() => {});
@@ -360,14 +362,8 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       await (closing ?? this.#connection.close(options));
     } else {
       this.#state = "closed";
-      this.#closed.resolve({ code: "CLOSED", reason: options.reason ?? "closed" });
+      this.#closed.settle({ code: "CLOSED", reason: options.reason ?? "closed" });
     }
-  }
-
-  /** Connects no more, from whatever state. */
-  #giveUp(message: string): void {
-    // The stack of an error costs more than the rest of a goodbye.
-    if (!this.#closing.signal.aborted) this.#closing.abort(new ConnectionError("CLOSED", message));
   }
 
   /** Closes it. */
@@ -393,14 +389,6 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   #started(): Connection<Flipped<C>> {
     if (!this.#connection) throw new TypeError("The client must be started first: await start()");
     return this.#connection;
-  }
-
-  async #connectFirst(signal: AbortSignal, retry: boolean): Promise<void> {
-    const { maxAttempts } = this.#limits;
-    const most = retry ? maxAttempts === 0 ? 1 : maxAttempts : 1;
-    const dialled = await this.#dialler.dial(signal, { maxAttempts: most });
-    if (signal.aborted) return await dropUnwanted(dialled.wire, signal);
-    this.#register(dialled);
   }
 
   #hello(): Hello {
@@ -437,7 +425,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       },
       onGoAway: (retryAfterMs) => this.#dialler.waitNext(retryAfterMs),
       onEnd: (info) => {
-        this.#giveUp("the connection has ended");
+        this.#dialler.end("the connection has ended");
         forgetConnection(this.clients, connection.token!);
         this.#disconnected(connection, info);
       },
@@ -448,7 +436,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     connection.closed.then((info) => {
       this.#state = "closed";
       this.#keys.end();
-      this.#closed.resolve(info);
+      this.#closed.settle(info);
     });
     log.info("connected to {address} as {id}", { address: this.address, id });
     this.#connected(connection);
@@ -470,39 +458,48 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       connection.stats.packetsReceived > this.#receivedBefore;
     this.#dialler.dropped({ wasOfUse });
     const { signal } = this.#options;
-    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
+    const { maxAttempts } = this.#limits;
     try {
-      if (this.#limits.maxAttempts === 0) throw new ConnectionError("CONNECTION_LOST", info.reason);
-      await this.#comeBack(connection, AbortSignal.any(signals));
+      if (maxAttempts === 0) throw new ConnectionError("CONNECTION_LOST", info.reason);
+      for (let isBack = false; !isBack;) {
+        isBack = await this.#dialler.dial({
+          signal,
+          maxAttempts,
+          waitsFirst: true,
+          take: (dialled) => this.#comeBack(connection, dialled),
+        });
+      }
     } catch (error) {
       // Called off by close(), which says for itself why.
-      if (this.#closing.signal.aborted) return;
+      if (this.#dialler.hasEnded) return;
       conversation.abandon(endOf(error));
     }
   }
 
-  async #comeBack(connection: Connection<Flipped<C>>, signal: AbortSignal): Promise<void> {
+  /**
+   * Goes on over another wire, or begins anew. `false` if the server has let it in for nothing.
+   *
+   * @throws {ProtocolError} If the server says that it has more than it was sent.
+   */
+  #comeBack(connection: Connection<Flipped<C>>, dialled: Dialled): boolean {
     const conversation = conversationOf(connection);
-    for (;;) {
-      const dialled = await this.#dialler.dial(signal, {
-        maxAttempts: this.#limits.maxAttempts,
-        waitsFirst: true,
-      });
-      const { wire, welcome } = dialled;
-      if (signal.aborted) return await dropUnwanted(wire, signal);
-      if (welcome.ack === undefined) return this.#beginAnew(connection, dialled);
-      if (canResume(conversation, welcome.ack, wire)) {
-        conversation.resume(wire, { ack: welcome.ack });
-        this.#attached(welcome);
-        log.info("back at {address} as {id}", { address: this.address, id: connection.id });
-        this.#tell("onResume", connection);
-        return;
-      }
+    const { wire, welcome } = dialled;
+    if (welcome.ack === undefined) {
+      this.#beginAnew(connection, dialled);
+      return true;
+    }
+    if (!conversation.canResume(welcome.ack)) {
       // What the server has not received is no longer kept here: the next attempt begins anew.
       this.#epoch = undefined;
       const reason = "what the server has not received is no longer kept";
       wire.end(encodeClose({ code: "SESSION_LOST", reason }));
+      return false;
     }
+    conversation.resume(wire, { ack: welcome.ack });
+    this.#attached(welcome);
+    log.info("back at {address} as {id}", { address: this.address, id: connection.id });
+    this.#tell("onResume", connection);
+    return true;
   }
 
   #beginAnew(
@@ -545,23 +542,19 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#tell("onDisconnect", connection, info);
   }
 
-  /** Calls a hook. What it throws is its own affair. */
-  async #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
+  /** Calls a hook, if there is one. What it throws is its own affair. */
+  #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
     hook: Hook,
     ...args: Parameters<NonNullable<ClientOptions<C>[Hook]>>
-  ): Promise<void> {
-    try {
-      await (this.#options[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
-    } catch (error) {
-      log.error("{hook} failed: {error}", { hook, error });
+  ): void {
+    const call = this.#options[hook] as ((...args: unknown[]) => unknown) | undefined;
+    // With a promise, where it may throw as well as reject.
+    if (call) {
+      (async () => await call.apply(this.#options, args))().catch((error) => {
+        log.error("{hook} failed: {error}", { hook, error });
+      });
     }
   }
-}
-
-/** It may have been called off while the promise of this wire was on its way. */
-async function dropUnwanted(wire: Wire, signal: AbortSignal): Promise<never> {
-  await wire.end(encodeClose({ code: "CLOSED", reason: "called off" }));
-  throw signal.reason;
 }
 
 /** What the end of a connection is said to be that could not come back. */
@@ -569,18 +562,4 @@ function endOf(error: unknown): CloseInfo {
   const reason = error instanceof Error ? error.message : String(error);
   if (error instanceof PnetworkError && isFinal(error)) return { code: error.code, reason };
   return { code: "SESSION_LOST", reason: `the client could not come back: ${reason}` };
-}
-
-/**
- * Whether this side can go on from what the server says that it has. A server that says that it has more
- * than it was sent is told so.
- */
-function canResume(conversation: Conversation, ack: number, wire: Wire): boolean {
-  try {
-    return conversation.canResume(ack);
-  } catch (error) {
-    const { code, message: reason } = error as PnetworkError;
-    wire.end(encodeClose({ code, reason }));
-    throw error;
-  }
 }

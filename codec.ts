@@ -70,11 +70,8 @@ export class LineDecoder implements Transformer<Uint8Array, string[]> {
    */
   constructor(options: LineDecoderOptions = {}) {
     const { maxLineBytes = 1_048_576, maxFirstLineBytes = maxLineBytes } = options;
-    for (const [name, limit] of Object.entries({ maxLineBytes, maxFirstLineBytes })) {
-      if (!Number.isSafeInteger(limit) || limit < 1) {
-        throw new RangeError(`${name} must be a positive integer, got ${limit}`);
-      }
-    }
+    checkLimit("maxLineBytes", maxLineBytes);
+    checkLimit("maxFirstLineBytes", maxFirstLineBytes);
     this.#maxLineBytes = maxLineBytes;
     this.#limit = maxFirstLineBytes;
   }
@@ -212,6 +209,12 @@ export class LineDecoder implements Transformer<Uint8Array, string[]> {
     this.#failure = failure;
     this.#partial = undefined;
     this.#partialBytes = 0;
+  }
+}
+
+function checkLimit(name: string, limit: number): void {
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new RangeError(`${name} must be a positive integer, got ${limit}`);
   }
 }
 

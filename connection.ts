@@ -84,13 +84,11 @@ class AcceptedSource {
 export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncDisposable {
   /** What `authenticate` attached when the session began. */
   readonly attached: unknown;
-  /** When it began. */
-  readonly since: Date = new Date();
-
   readonly #conversation: Conversation;
   /** Those of its own, over a pair of streams; elsewhere they belong to the server or the client. */
   readonly #actions: ActionTable | undefined;
   readonly #groups: Groups<Connection> | undefined;
+  readonly #since = Date.now();
   #lastGroups: ReadonlySet<string> | undefined;
 
   static {
@@ -113,8 +111,11 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
     this.#groups = groups;
     if (!isAccepted) this.#actions = actions;
     this.#conversation = new Conversation(accepted, this.#untyped, (info) => {
-      this.#lastGroups = new Set(groups?.groupsOf(this.#untyped));
-      groups?.leaveAll(this.#untyped);
+      const joined = groups?.groupsOf(this.#untyped);
+      if (joined && joined.size > 0) {
+        this.#lastGroups = new Set(joined);
+        groups?.leaveAll(this.#untyped);
+      }
       onEnd(info);
     });
   }
@@ -125,6 +126,11 @@ export class Connection<C extends Contract = Untyped> implements Peer<C>, AsyncD
    */
   get id(): string {
     return this.#conversation.id;
+  }
+
+  /** When it began. */
+  get since(): Date {
+    return new Date(this.#since);
   }
 
   /** Where the other side is, for people; where it was last, while it is detached. */

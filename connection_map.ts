@@ -6,6 +6,7 @@
 
 import type { Connection } from "./connection.ts";
 import type { Contract, Untyped } from "./contract.ts";
+import { Roster } from "./roster.ts";
 
 // deno-lint-ignore no-explicit-any -- whatever their contract
 type AnyMap = ConnectionMap<any>;
@@ -31,8 +32,8 @@ let forget: (map: AnyMap, token: string) => void;
  */
 export class ConnectionMap<C extends Contract = Untyped> extends Map<string, Connection<C>> {
   // Not in the map that this extends: whatever looks into that one, as console.table does, sees nothing.
-  readonly #connections = new Map<string, Connection<C>>();
-  readonly #byId = new Map<string, Connection<C>>();
+  readonly #connections = new Roster<string, Connection<C>>();
+  readonly #byId = new Roster<string, Connection<C>>();
 
   static {
     keep = (map, token, connection) => {
@@ -84,7 +85,7 @@ export class ConnectionMap<C extends Contract = Untyped> extends Map<string, Con
 
   /** The connections by token. */
   override entries(): MapIterator<[string, Connection<C>]> {
-    return this.#connections.entries();
+    return this.#connections[Symbol.iterator]();
   }
 
   /** The connections by token. */

@@ -106,7 +106,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   readonly #intake: Intake;
   readonly #closed = new Once<CloseInfo>();
   /** Wires that have been let go of, until their sockets are closed. */
-  #leaving: { wire: Wire; left: Promise<void> }[] = [];
+  #leaving: Wire[] = [];
 
   #id: string;
   #token: string | null;
@@ -326,11 +326,21 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     // Where it ends in order, all that was queued may still arrive.
     this.#outbox.detach(manner === "at once" ? this.#wire.linesOffered : Infinity);
     const wire = this.#wire;
-    const left = this.#attachment.release(info, manner, flushTimeoutMs);
-    this.#leaving.push({ wire, left });
-    left.then(() => this.#leaving = this.#leaving.filter((one) => one.wire !== wire));
+    this.#leaving.push(wire);
+    this.#attachment.release(info, manner, flushTimeoutMs).then(() => this.#left(wire));
     // A peer that comes and comes again has no more than so many that are on their way out.
-    if (this.#leaving.length > MAX_LEAVING) this.#leaving[0].wire.abort();
+    if (this.#leaving.length > MAX_LEAVING) this.#leaving[0].abort();
+  }
+
+  #left(wire: Wire): void {
+    this.#leaving.splice(this.#leaving.indexOf(wire), 1);
+    if (this.#state === "closing") this.#closeIfLeft();
+  }
+
+  #closeIfLeft(): void {
+    if (this.#leaving.length > 0) return;
+    this.#state = "closed";
+    this.#closed.settle(this.#info!);
   }
 
   #detach(info: CloseInfo, manner: Manner): void {
@@ -447,6 +457,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   async #delivered(entered: Promise<void>): Promise<void> {
     const delivery = this.session.delivery!;
     await entered;
+    if (this.ended) throw this.ended;
     if (!delivery.window.isSettled) this.#askForAck();
     await delivery.window.whenDelivered();
   }
@@ -534,6 +545,12 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     return this.#state === "closing" || this.#state === "closed";
   }
 
+  /** Whether anybody waits for something that fails with its end. */
+  #isAwaited(): boolean {
+    const { requests, pings } = this.session;
+    return requests.size > 0 || pings.size > 0 || this.#outbox.isAwaited;
+  }
+
   /** Whether the session goes on after such an end of its wire. */
   #canDetach(code: string): boolean {
     return this.hasSession && this.#state === "open" && isResumable(code);
@@ -596,16 +613,14 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     const wasDetached = this.#state === "detached";
     this.#state = "closing";
     this.#info = info;
-    const error = closeError(info);
+    // An error comes with its stack, and most connections end while nobody waits for anything.
+    const error = this.#isAwaited() ? closeError(info) : undefined;
     if (!wasDetached) this.#release(info, manner, flushTimeoutMs);
     this.#undelivered = this.#outbox.end(error);
     this.#questions.end(error);
     this.inbox.close();
     this.#onEnd(info);
-    Promise.all(this.#leaving.map(({ left }) => left)).then(() => {
-      this.#state = "closed";
-      this.#closed.settle(info);
-    });
+    this.#closeIfLeft();
   }
 
   /** Ends it at once, whatever is under way. */

@@ -46,8 +46,8 @@ export interface DialParts {
   onRetry: (retry: RetryInfo) => void;
 }
 
-/** How often is tried. */
-export interface DialOptions {
+/** How often is tried, and what for. */
+export interface DialOptions<Result> {
   /** How many attempts may fail; `false` for no bound. */
   maxAttempts: number | false;
   /**
@@ -56,6 +56,13 @@ export interface DialOptions {
    * @default {false}
    */
   waitsFirst?: boolean;
+  /** Calls it off. */
+  signal: AbortSignal | undefined;
+  /**
+   * Takes over what came of it, in the very turn in which it has not been called off yet. What it throws
+   * is told to the server.
+   */
+  take: (dialled: Dialled) => Result;
 }
 
 /** The longest that a server may ask for before the next attempt, in milliseconds. */
@@ -92,10 +99,19 @@ export class Dialler {
   readonly #backoff: Backoff;
   #retryAfterMs: number | undefined;
   #connectedAt = 0;
+  /** Calls off what is under way. */
+  #attempt: AbortController | undefined;
+  /** Why nothing is tried any more. */
+  #ended: string | undefined;
 
   constructor(parts: DialParts) {
     this.#parts = parts;
     this.#backoff = new Backoff(parts.limits.minRetryMs, parts.limits.maxRetryMs);
+  }
+
+  /** Whether nothing is tried any more. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** The next attempt is to wait for so long: the server has asked for it. */
@@ -112,26 +128,42 @@ export class Dialler {
     if (wasOfUse || lifetimeMs > this.#backoff.boundMs) this.#backoff.reset();
   }
 
+  /** Calls off what is under way, and all that would come after it: no more is tried. */
+  end(message: string): void {
+    this.#ended ??= message;
+    this.#attempt?.abort(this.#whyEnded());
+  }
+
   /** Tries until it succeeds, has tried often enough, or has failed for good. Throws like `Client.start()`. */
-  async dial(
-    signal: AbortSignal,
-    { maxAttempts, waitsFirst = false }: DialOptions,
-  ): Promise<Dialled> {
+  async dial<Result>(options: DialOptions<Result>): Promise<Result> {
+    const { signal } = options;
+    // Where the user has a signal it aborts the attempt of the moment: to join the two would cost more.
+    const abort = () => this.#attempt?.abort(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    try {
+      return await this.#dial(options);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async #dial<Result>(options: DialOptions<Result>): Promise<Result> {
     const { sweep, onRetry } = this.#parts;
+    const { maxAttempts, waitsFirst, signal } = options;
     for (let attempt = 1, error: unknown;; attempt++) {
+      signal?.throwIfAborted();
+      if (this.hasEnded) throw this.#whyEnded();
+      this.#attempt = new AbortController();
       if (waitsFirst || attempt > 1) {
-        signal.throwIfAborted();
         const delayMs = this.#retryAfterMs ?? this.#backoff.next();
         onRetry({ attempt, delayMs, error });
-        await sweep.pause(delayMs, signal);
+        await sweep.pause(delayMs, this.#attempt.signal);
       }
       try {
-        const dialled = await this.#dialOnce(signal);
-        this.#retryAfterMs = undefined;
-        this.#connectedAt = sweep.now();
-        return dialled;
+        return await this.#dialOnce(this.#attempt, options.take);
       } catch (failure) {
-        if (signal.aborted || isFinal(failure) || attempt === maxAttempts) throw failure;
+        const isCalledOff = this.hasEnded || signal?.aborted;
+        if (isCalledOff || isFinal(failure) || attempt === maxAttempts) throw failure;
         this.#retryAfterMs = undefined;
         log.info("attempt {attempt} to connect failed: {error}", { attempt, error: failure });
         error = failure;
@@ -140,25 +172,43 @@ export class Dialler {
   }
 
   /** Within `handshakeTimeoutMs`. */
-  async #dialOnce(signal: AbortSignal): Promise<Dialled> {
+  async #dialOnce<Result>(
+    attempt: AbortController,
+    take: (dialled: Dialled) => Result,
+  ): Promise<Result> {
     const { limits, sweep } = this.#parts;
-    const timeout = new AbortController();
     const callOff = sweep.after(
       limits.handshakeTimeoutMs,
-      () => timeout.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
+      () => attempt.abort(new HandshakeError("HANDSHAKE_TIMEOUT", "the handshake took too long")),
     );
     try {
-      return await shakeHands(this.#parts, AbortSignal.any([signal, timeout.signal]));
+      return await shakeHands(this.#parts, attempt.signal, (dialled) => {
+        this.#retryAfterMs = undefined;
+        this.#connectedAt = sweep.now();
+        return take(dialled);
+      });
     } finally {
       callOff();
+      // What was taken may have been lost already, and the next attempt be under way.
+      if (this.#attempt === attempt) this.#attempt = undefined;
     }
+  }
+
+  #whyEnded(): ConnectionError {
+    return new ConnectionError("CLOSED", this.#ended!);
   }
 }
 
-async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialled> {
-  const { endpoint, limits, sweep, hello } = parts;
-  const conn = await withTls(parts, await open(endpoint, signal), signal);
-  const { transport, fingerprint } = await secured(parts, conn, signal);
+async function shakeHands<Result>(
+  parts: DialParts,
+  signal: AbortSignal,
+  take: (dialled: Dialled) => Result,
+): Promise<Result> {
+  const { endpoint, limits, sweep, tls, secure, hello } = parts;
+  const conn = await open(endpoint, signal);
+  const { transport, fingerprint }: Partial<Secured> & { transport: Transport } = tls || secure
+    ? await protect(parts, conn, signal)
+    : { transport: transportOf(conn) };
   const wire = new Wire(transport, {
     limits,
     maxFirstLineBytes: limits.maxHandshakeBytes,
@@ -174,7 +224,7 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
     }
     // It may have been called off since that was settled.
     signal.throwIfAborted();
-    return { wire, welcome, fingerprint };
+    return take({ wire, welcome, fingerprint });
   } catch (error) {
     // The server may have let it in already.
     const { code, message: reason } = error instanceof PnetworkError
@@ -186,12 +236,23 @@ async function shakeHands(parts: DialParts, signal: AbortSignal): Promise<Dialle
   }
 }
 
+/** What the rest goes through, where others are to be kept out. */
+async function protect(
+  parts: DialParts,
+  conn: Deno.Conn,
+  signal: AbortSignal,
+): Promise<Partial<Secured> & { transport: Transport }> {
+  const { tls, secure } = parts;
+  if (tls) return { transport: transportOf(await withTls(parts, tls, conn, signal)) };
+  return await secured(secure!, transportOf(conn), signal);
+}
+
 async function withTls(
-  { endpoint, tls }: DialParts,
+  { endpoint }: DialParts,
+  tls: TlsClientOptions,
   conn: Deno.Conn,
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
-  if (!tls) return conn;
   const hostname = tls.hostname ?? ("host" in endpoint ? endpoint.host : undefined);
   try {
     return await startTls(conn, { ...tls, hostname }, signal);
@@ -208,16 +269,12 @@ async function withTls(
   }
 }
 
-/** What the rest goes through. */
 async function secured(
-  { secure }: DialParts,
-  conn: Deno.Conn,
+  { identity, check }: NonNullable<DialParts["secure"]>,
+  transport: Transport,
   signal: AbortSignal,
-): Promise<Partial<Secured> & { transport: Transport }> {
-  const transport = transportOf(conn);
-  if (!secure) return { transport };
+): Promise<Secured> {
   try {
-    const { identity, check } = secure;
     const securing = identity().then((identity) => connectSecurely(transport, identity, check));
     return await abortable(securing, signal);
   } catch (error) {

@@ -16,11 +16,11 @@ import {
 import { DEFAULTS, MIN_PACKET_BYTES } from "./options.ts";
 import {
   decodePacket,
+  encodeAnyHead,
   encodeControl,
   type ErrorData,
   errorFromData,
   isErrorData,
-  type ReceivedPacket,
 } from "./packet.ts";
 import { encodeTail } from "./stamp.ts";
 import type { Wire } from "./wire.ts";
@@ -112,8 +112,9 @@ export function encodeHello({ auth, limits, wantsSession, resume }: Hello): stri
  * @throws {ProtocolError} If the line is not a handshake.
  */
 export async function readHello(wire: Wire): Promise<Hello | undefined> {
-  const packet = await readPacket(wire);
-  if (!packet) return undefined;
+  const line = await wire.readLine();
+  if (line === undefined) return undefined;
+  const packet = decodePacket(line);
   if (packet.action === "@secure") {
     throw new HandshakeError("SECURE_UNSUPPORTED", "this server takes no secure connections");
   }
@@ -165,10 +166,11 @@ export function encodeRefusal({ code, message }: PnetworkError): string {
  * @throws {PnetworkError} What is wrong with its answer.
  */
 export async function readWelcome(wire: Wire, resume?: Resume): Promise<Welcome | PnetworkError> {
-  const packet = await readPacket(wire);
-  if (!packet) {
+  const line = await wire.readLine();
+  if (line === undefined) {
     throw new ConnectionError("CONNECTION_LOST", "the server left without answering the handshake");
   }
+  const packet = decodePacket(line);
   if (packet.action === "@close") {
     const { code, reason } = asObject(packet.data ?? {});
     return refusalFromData({
@@ -265,11 +267,6 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-async function readPacket(wire: Wire): Promise<ReceivedPacket | undefined> {
-  const line = await wire.readLine();
-  return line === undefined ? undefined : decodePacket(line);
-}
-
 function asObject(value: unknown): Record<string, unknown> {
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw malformed("data, limits and resume must be objects");
@@ -282,6 +279,5 @@ function malformed(message: string): ProtocolError {
 }
 
 function stamp(data: unknown, token: string | null): string {
-  return encodeControl("@handshake", data).slice(0, -1) +
-    encodeTail({ created: Date.now(), token });
+  return encodeAnyHead("@handshake", data) + encodeTail({ created: Date.now(), token });
 }

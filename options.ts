@@ -536,8 +536,9 @@ function pick<Name extends keyof typeof DEFAULTS>(
   names: readonly Name[],
   options: { [name in Name]?: unknown },
 ): Pick<typeof DEFAULTS, Name> {
-  const entries = names.map((name) => [name, checkLimit(name, options[name])]);
-  return Object.fromEntries(entries);
+  const limits: { [name in Name]?: unknown } = {};
+  for (const name of names) limits[name] = checkLimit(name, options[name]);
+  return limits as Pick<typeof DEFAULTS, Name>;
 }
 
 function checkLimit(name: keyof typeof DEFAULTS, value: unknown): unknown {

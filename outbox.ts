@@ -11,7 +11,7 @@ import { harmless } from "./rejections.ts";
 import type { Delivery, Session } from "./session.ts";
 import { Stamper } from "./stamp.ts";
 import { VolatileQueue, type VolatileTerms } from "./volatile_queue.ts";
-import { type Entry, lostPacket, type Undelivered } from "./window.ts";
+import { type Entry, lostPacket, type Undelivered, type Window } from "./window.ts";
 import type { Wire } from "./wire.ts";
 
 /** What an outbox is told of the peer. */
@@ -111,16 +111,28 @@ export class Outbox {
       this.#session.delivery?.window.isFull === false && this.#wire?.isCongested === false;
   }
 
+  /** Whether anybody waits for a number, or for an acknowledgement. */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0 || this.#session.delivery?.window.isAwaited === true;
+  }
+
   /** From now on this wire carries what is sent. What was not acknowledged goes out again first. */
   attach(wire: Wire): void {
     this.#wire = wire;
-    for (const entry of this.#session.delivery?.window ?? []) {
+    const { window } = this.#session.delivery ?? {};
+    if (window && window.length > 0) this.#putAgain(window);
+    // What makes room may wait for the reply to a request that was held.
+    if (this.#waiting.length > 0) {
+      this.admit({ isForced: [...this.#waiting].some(({ id }) => id !== undefined) });
+    }
+  }
+
+  #putAgain(window: Window): void {
+    for (const entry of window) {
       const { head, age, id, replyTo, seq } = entry;
       this.#put(entry, head + this.#stamper.tailAgain(age, id, replyTo, seq));
     }
-    this.#replayedBytes += this.#session.delivery?.window.bytes ?? 0;
-    // What makes room may wait for the reply to a request that was held.
-    this.admit({ isForced: [...this.#waiting].some(({ id }) => id !== undefined) });
+    this.#replayedBytes += window.bytes;
   }
 
   /** The wire has ended. @param offered How many of its lines may reach the other side. */
@@ -141,9 +153,10 @@ export class Outbox {
   /**
    * The session has ended: gives up what it holds. A next one may begin.
    *
+   * @param error What those are told who wait, if anybody does.
    * @returns What was not delivered.
    */
-  end(error: PnetworkError, next?: Recipient): Undelivered {
+  end(error: PnetworkError | undefined, next?: Recipient): Undelivered {
     const undelivered = this.#session.delivery?.window.end(error) ??
       { unknown: [], unsent: [], forgotten: 0 };
     for (let one = this.#waiting.shift(); one; one = this.#waiting.shift()) {

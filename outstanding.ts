@@ -21,6 +21,8 @@ interface Pending<Answer> {
 }
 
 const MIN_SLOTS = 16;
+/** What all of those have that nothing was ever asked of. */
+const NONE: never[] = [];
 /** A burst that needed more gives them back when it is over. */
 const MAX_KEPT_SLOTS = 256;
 
@@ -34,7 +36,7 @@ const MAX_KEPT_SLOTS = 256;
 export class Outstanding<Answer> {
   readonly #max: number;
   /** A power of two of them, or none; at least twice as many as are open. */
-  #slots: (Pending<Answer> | undefined)[] = [];
+  #slots: (Pending<Answer> | undefined)[] = NONE;
   #size = 0;
   #lastId = 0;
 
@@ -79,7 +81,7 @@ export class Outstanding<Answer> {
 
   /** Takes out those whose time is over, in their order. */
   takeExpired(now: number): Settler<Answer>[] {
-    if (this.nextDeadline() > now) return [];
+    if (this.#size === 0 || this.nextDeadline() > now) return [];
     const expired = this.#inOrder().filter(({ deadline }) => deadline <= now);
     return expired.map(({ id }) => this.take(id)!);
   }

@@ -6,7 +6,7 @@
 
 import { ConnectionError, type PnetworkError } from "./errors.ts";
 import type { Delivery } from "./session.ts";
-import type { Sweep, Sweepable } from "./sweep.ts";
+import type { Seat, Sweep, Sweepable } from "./sweep.ts";
 
 /** The longest that an acknowledgement waits for traffic to ride on. */
 const ACK_DELAY_MS = 1_000;
@@ -35,6 +35,8 @@ export interface PulseParts {
 
 /** Watches one wire for as long as it carries a session. */
 export class Pulse implements Sweepable {
+  /** For the sweep. */
+  seat: Seat | undefined;
   readonly #parts: PulseParts;
   readonly #delivery: Delivery;
   readonly #heartbeatMs: number;

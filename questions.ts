@@ -10,10 +10,12 @@ import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
 import { harmlessly, rejected } from "./rejections.ts";
 import type { Outstanding } from "./outstanding.ts";
 import type { Session } from "./session.ts";
-import type { Sweep, Sweepable } from "./sweep.ts";
+import type { Seat, Sweep, Sweepable } from "./sweep.ts";
 
 /** Gives the session's questions their deadlines, their signals and their promises. */
 export class Questions implements Sweepable {
+  /** For the sweep. */
+  seat: Seat | undefined;
   readonly #session: Session<unknown>;
   readonly #sweep: Sweep;
   readonly #timeoutMs: number | false;
@@ -68,8 +70,12 @@ export class Questions implements Sweepable {
     return answer.promise;
   }
 
-  /** Gives up whatever is open, and watches no more. */
-  end(error: PnetworkError): void {
+  /**
+   * Gives up whatever is open, and watches no more.
+   *
+   * @param error What those are told who wait, if anybody does.
+   */
+  end(error: PnetworkError | undefined): void {
     this.#sweep.delete(this);
     this.#session.end(error);
   }

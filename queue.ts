@@ -8,10 +8,13 @@ const MIN_SLOTS = 16;
 /** An empty queue keeps no more than this for the next rush. */
 const MAX_KEPT_SLOTS = 1_024;
 
+/** What all of those have that nothing was ever put into: nothing is, a larger one takes its place. */
+const NONE: never[] = [];
+
 /** A ring that grows: taking the first one out moves nothing, and putting one in allocates nothing. */
 export class Queue<Item> implements Iterable<Item> {
   /** A power of two of them, or none. */
-  #slots: (Item | undefined)[] = [];
+  #slots: (Item | undefined)[] = NONE;
   #start = 0;
   #length = 0;
 
@@ -50,12 +53,17 @@ export class Queue<Item> implements Iterable<Item> {
 
   /** Empties it. */
   clear(): void {
-    this.#slots = [];
+    this.#slots = NONE;
     this.#start = this.#length = 0;
   }
 
   /** All of them, in their order, without taking them out. */
-  *[Symbol.iterator](): Iterator<Item> {
+  [Symbol.iterator](): Iterator<Item> {
+    // Most are empty, of most connections.
+    return this.#length === 0 ? ([] as Item[]).values() : this.#walk();
+  }
+
+  *#walk(): Iterator<Item> {
     for (let n = 0; n < this.#length; n++) {
       yield this.#slots[(this.#start + n) & (this.#slots.length - 1)]!;
     }

@@ -11,6 +11,7 @@ import type { Contract, Untyped } from "./contract.ts";
 import { Detached } from "./detached.ts";
 import { HandshakeError } from "./errors.ts";
 import type { ResolvedServerLimits } from "./options.ts";
+import { Roster } from "./roster.ts";
 import type { Sweep } from "./sweep.ts";
 
 /** What is known of one client besides its connection. */
@@ -31,7 +32,7 @@ export class Registry<C extends Contract = Untyped> {
 
   readonly #limits: ResolvedServerLimits;
   readonly #sweep: Sweep;
-  readonly #members = new Map<Connection<C>, Member<C>>();
+  readonly #members = new Roster<Connection<C>, Member<C>>();
   readonly #attached = new AddressCounts();
   readonly #detached: Detached<Member<C>>;
 

@@ -92,6 +92,7 @@ export async function acceptSecurely(transport: Transport, identity: Identity): 
  */
 export class SecureTransport implements Transport {
   readonly address: string;
+  readonly closesInOrder: boolean | undefined;
   readonly #inner: Transport;
   readonly #channel: Channel;
   readonly #received: ByteQueue;
@@ -101,6 +102,7 @@ export class SecureTransport implements Transport {
   /** @param received What was read after the handshake already. */
   constructor(inner: Transport, channel: Channel, received: ByteQueue) {
     this.address = inner.address;
+    this.closesInOrder = inner.closesInOrder;
     this.#inner = inner;
     this.#channel = channel;
     this.#received = received;

@@ -115,6 +115,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   #accepting: Promise<void> = Promise.resolve();
   /** Certificates are replaced one after the other. */
   #replacing: Promise<void> = Promise.resolve();
+  /** The same for all connections. */
+  readonly #publicKey = () => this.encryptKeys?.publicKey;
   /** How many connections have ended whose sockets have not been closed yet. */
   #ending = 0;
 
@@ -543,7 +545,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,
-      publicKey: () => this.encryptKeys?.publicKey,
+      publicKey: this.#publicKey,
       groups: this.#groups as unknown as Groups<Connection>,
       onDetach: (info) => this.#detached(connection, info),
       onEnd: (info) => this.#disconnected(connection, info),
@@ -598,17 +600,18 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return broadcastRequest(connections, packet, { ...options, timeoutMs });
   }
 
-  /** Calls a hook. What it throws is its own affair. */
-  async #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
+  /** Calls a hook, if there is one. What it throws is its own affair. */
+  #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
     hook: Hook,
     ...args: Parameters<NonNullable<ServerOptions<C>[Hook]>>
-  ): Promise<void> {
-    const [connection] = args;
-    try {
-      await (this.#options[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
-    } catch (error) {
-      log.error("{id}: {hook} failed: {error}", { id: connection.id, hook, error });
-    }
+  ): void {
+    const call = this.#options[hook] as ((...args: unknown[]) => unknown) | undefined;
+    if (!call) return;
+    const { id } = args[0];
+    // With a promise, where it may throw as well as reject.
+    (async () => await call.apply(this.#options, args))().catch((error) => {
+      log.error("{id}: {hook} failed: {error}", { id, hook, error });
+    });
   }
 }
 

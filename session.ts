@@ -119,15 +119,19 @@ export class Session<Reply> {
 
   /** Ends whatever is outstanding; a new delivery may begin. */
   end(error: unknown, next?: Delivery): void {
-    for (const { reject } of [...this.requests.takeAll(), ...this.pings.takeAll()]) reject(error);
-    for (const request of [...this.#answering?.values() ?? [], this.#lastRequest]) {
-      if (request === null || typeof request !== "object") continue;
-      this.#lost ??= new WeakSet();
-      this.#lost.add(request);
-    }
+    for (const { reject } of this.requests.takeAll()) reject(error);
+    for (const { reject } of this.pings.takeAll()) reject(error);
+    for (const request of this.#answering?.values() ?? []) this.#lose(request);
+    this.#lose(this.#lastRequest);
     this.#answering = undefined;
     this.#lastId = 0;
     this.#lastRequest = undefined;
     this.#delivery = next;
+  }
+
+  #lose(request: unknown): void {
+    if (request === null || typeof request !== "object") return;
+    this.#lost ??= new WeakSet();
+    this.#lost.add(request);
   }
 }

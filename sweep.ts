@@ -5,9 +5,12 @@
  */
 
 import { abortable } from "./abortable.ts";
+import { Roster } from "./roster.ts";
 
 /** Something with deadlines. */
 export interface Sweepable {
+  /** For the sweep that watches it, and nobody else. */
+  seat?: Seat | undefined;
   /** The earliest of its deadlines on the sweep's clock, `Infinity` when there is none. */
   nextDeadline(): number;
   /** Called when that time has come. */
@@ -31,10 +34,8 @@ const BUSY_MS = 100;
  * found dead for it.
  */
 export class Sweep {
-  /** By the tick that they are looked at: at their deadline, or before, if it has been put off since. */
-  readonly #slots = new Map<number, Set<Sweepable>>();
-  /** `Infinity` for one that has no deadline. */
-  readonly #tickOf = new Map<Sweepable, number>();
+  /** Who is looked at first, by the tick. */
+  readonly #slots = new Roster<number, Seat>();
   #lastTick = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
@@ -65,31 +66,28 @@ export class Sweep {
 
   /** Watches this one's deadlines from now on. */
   add(entry: Sweepable): void {
-    this.#tickOf.set(entry, Infinity);
+    entry.seat = NOWHERE;
     this.by(entry, entry.nextDeadline());
   }
 
   /** Watches them no more. */
   delete(entry: Sweepable): void {
-    this.#leaveSlot(entry);
-    this.#tickOf.delete(entry);
+    if (entry.seat) this.#leave(entry.seat);
+    entry.seat = undefined;
     if (this.#slots.size === 0) this.#schedule(Infinity);
   }
 
   /** An entry that is being watched has this new deadline. */
   by(entry: Sweepable, deadline: number): void {
     // One that is put off is found when its slot is looked at: most are, again and again.
-    const before = this.#tickOf.get(entry);
-    if (before === undefined || deadline >= before * TICK_MS) return;
+    const { seat } = entry;
+    if (!seat || deadline >= seat.tick * TICK_MS) return;
     const lastTick = Math.floor(this.now() / TICK_MS);
     if (this.#slots.size === 0) this.#lastTick = lastTick;
     const tick = Math.max(Math.ceil(deadline / TICK_MS), lastTick + 1);
-    if (tick >= before) return;
-    this.#leaveSlot(entry);
-    this.#tickOf.set(entry, tick);
-    const slot = this.#slots.get(tick);
-    if (slot) slot.add(entry);
-    else this.#slots.set(tick, new Set([entry]));
+    if (tick >= seat.tick) return;
+    this.#leave(seat);
+    this.#take(entry.seat = seat === NOWHERE ? new Seat(entry) : seat, tick);
     this.#lookBy(tick * TICK_MS);
   }
 
@@ -99,16 +97,9 @@ export class Sweep {
    * @returns Calls it off.
    */
   after(ms: number, callback: () => void): () => void {
-    const deadline = this.now() + ms;
-    const entry: Sweepable = {
-      nextDeadline: () => deadline,
-      sweep: () => {
-        this.delete(entry);
-        callback();
-      },
-    };
-    this.add(entry);
-    return () => this.delete(entry);
+    const alarm = new Alarm(this, this.now() + ms, callback);
+    this.add(alarm);
+    return () => this.delete(alarm);
   }
 
   /** Resolves after this many milliseconds on its clock. Rejects with the signal's reason. */
@@ -122,11 +113,28 @@ export class Sweep {
     }
   }
 
-  #leaveSlot(entry: Sweepable): void {
-    const tick = this.#tickOf.get(entry)!;
-    const slot = this.#slots.get(tick);
-    slot?.delete(entry);
-    if (slot?.size === 0) this.#slots.delete(tick);
+  #take(seat: Seat, tick: number): void {
+    seat.tick = tick;
+    const first = this.#slots.get(tick);
+    if (!first) {
+      this.#slots.set(tick, seat);
+      return;
+    }
+    seat.next = first;
+    seat.previous = first.previous;
+    seat.previous.next = first.previous = seat;
+  }
+
+  #leave(seat: Seat): void {
+    const { tick, next, previous } = seat;
+    if (tick === Infinity) return;
+    if (next === seat) this.#slots.delete(tick);
+    else if (this.#slots.get(tick) === seat) this.#slots.set(tick, next);
+    previous.next = next;
+    next.previous = previous;
+    // It must not hold those that it sat beside.
+    seat.next = seat.previous = seat;
+    seat.tick = Infinity;
   }
 
   #lookBy(deadline: number): void {
@@ -158,13 +166,9 @@ export class Sweep {
   }
 
   #sweepSlot(tick: number, now: number): void {
-    const slot = this.#slots.get(tick);
-    if (!slot) return;
-    this.#slots.delete(tick);
-    for (const entry of slot) {
-      // One that was swept before it may have deleted it.
-      if (this.#tickOf.get(entry) !== tick) continue;
-      this.#tickOf.set(entry, Infinity);
+    for (let seat = this.#slots.get(tick); seat; seat = this.#slots.get(tick)) {
+      this.#leave(seat);
+      const { entry } = seat;
       if (entry.nextDeadline() <= now) entry.sweep(now);
       this.by(entry, entry.nextDeadline());
     }
@@ -178,3 +182,43 @@ export class Sweep {
     return tick;
   }
 }
+
+/** Something that is called back once. */
+class Alarm implements Sweepable {
+  seat: Seat | undefined;
+  readonly #sweep: Sweep;
+  readonly #deadline: number;
+  readonly #callback: () => void;
+
+  constructor(sweep: Sweep, deadline: number, callback: () => void) {
+    this.#sweep = sweep;
+    this.#deadline = deadline;
+    this.#callback = callback;
+  }
+
+  nextDeadline(): number {
+    return this.#deadline;
+  }
+
+  sweep(): void {
+    this.#sweep.delete(this);
+    this.#callback();
+  }
+}
+
+/** Where something with deadlines waits to be looked at. */
+export class Seat {
+  readonly entry: Sweepable;
+  /** The tick at which it is: that of its deadline, or one before, if it has been put off since. */
+  tick = Infinity;
+  /** Those of a tick are a ring, in the order in which they came. */
+  next: Seat = this;
+  previous: Seat = this;
+
+  constructor(entry: Sweepable) {
+    this.entry = entry;
+  }
+}
+
+/** The seat of all that have no deadline. */
+const NOWHERE = new Seat({ nextDeadline: () => Infinity, sweep: () => {} });

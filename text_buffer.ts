@@ -4,9 +4,9 @@
  * @module
  */
 
+import { type BufferPool, POOLED_BYTES } from "./buffer_pool.ts";
 import { maxUtf8Length, utf8Length } from "./packet.ts";
 
-const MIN_BYTES = 1_024;
 /**
  * So much text becomes bytes without being asked for: several lines, of which the first is still in the
  * processor's cache where the same is written to many.
@@ -27,15 +27,20 @@ const encoder = new TextEncoder();
  */
 export class TextBuffer {
   readonly #maxKeptBytes: number;
+  readonly #pool: BufferPool | undefined;
   #bytes: Uint8Array = EMPTY;
   #length = 0;
   #smallUses = 0;
   /** What comes after these bytes. */
   #text = "";
 
-  /** @param maxKeptBytes How much memory it keeps while it is empty, if so much was needed lately. */
-  constructor(maxKeptBytes: number) {
+  /**
+   * @param maxKeptBytes How much memory it keeps while it is empty, if so much was needed lately.
+   * @param pool What lends it memory while it needs little. What it has from there it never keeps.
+   */
+  constructor(maxKeptBytes: number, pool?: BufferPool) {
     this.#maxKeptBytes = maxKeptBytes;
+    this.#pool = pool;
   }
 
   /** Whether it holds nothing. */
@@ -73,6 +78,7 @@ export class TextBuffer {
 
   /** Empties it. */
   clear(): void {
+    this.#giveBack();
     const capacity = this.#bytes.length;
     this.#smallUses = this.#length < capacity / 8 ? this.#smallUses + 1 : 0;
     if (capacity > this.#maxKeptBytes || this.#smallUses >= SMALL_USES) {
@@ -96,8 +102,18 @@ export class TextBuffer {
   #reserve(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(needed, MIN_BYTES, this.#bytes.length * 2));
-    larger.set(this.#bytes.subarray(0, this.#length));
+    const larger = this.#pool && needed <= POOLED_BYTES
+      ? this.#pool.take()
+      : new Uint8Array(Math.max(needed, POOLED_BYTES, this.#bytes.length * 2));
+    if (this.#length > 0) larger.set(this.#bytes.subarray(0, this.#length));
+    this.#giveBack();
     this.#bytes = larger;
+  }
+
+  /** Only what is lent is of that size, where there is a pool. */
+  #giveBack(): void {
+    if (!this.#pool || this.#bytes.length !== POOLED_BYTES) return;
+    this.#pool.give(this.#bytes);
+    this.#bytes = EMPTY;
   }
 }

@@ -14,6 +14,8 @@ export interface Transport {
   readonly address: string;
   /** How many bytes have come that are of no use until more do. */
   readonly partialBytes?: number;
+  /** Whether {@linkcode Transport.close} lets what was written arrive, and is an end like any other. */
+  readonly closesInOrder?: boolean;
   /**
    * The next bytes, `null` at their end; none, if what came is of no use yet. They are valid until the
    * next call.
@@ -71,6 +73,7 @@ const SMALL_READS = 16;
 /** The transport over a socket. */
 export class SocketTransport implements Transport {
   readonly address: string;
+  readonly closesInOrder: boolean;
   readonly #conn: Deno.Conn;
   // Idle connections must be cheap and busy ones fast: the buffer follows what is read.
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(MIN_READ_BYTES);
@@ -80,6 +83,8 @@ export class SocketTransport implements Transport {
   constructor(conn: Deno.Conn) {
     this.#conn = conn;
     this.address = addressText(conn.remoteAddr, conn.localAddr);
+    // Without a word of its own the end of TLS is taken for a cut.
+    this.closesInOrder = !("handshake" in conn);
     if ("setNoDelay" in conn) {
       const tcp = conn as Deno.TcpConn;
       // One write a turn is coalesced already; Nagle's algorithm would only hold it back.

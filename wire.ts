@@ -5,12 +5,13 @@
  */
 
 import { setImmediate } from "node:timers";
+import { BufferPool } from "./buffer_pool.ts";
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
 import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
-import type { Sweep, Sweepable } from "./sweep.ts";
+import type { Seat, Sweep, Sweepable } from "./sweep.ts";
 import { TextBuffer } from "./text_buffer.ts";
 import type { Transport } from "./transport.ts";
 
@@ -22,6 +23,12 @@ export interface WireOptions {
   maxFirstLineBytes?: number;
   /** What watches its times. */
   sweep: Sweep;
+  /**
+   * What lends it memory to write from.
+   *
+   * @default One of its own.
+   */
+  buffers?: BufferPool;
 }
 
 /** Whoever reads a wire. */
@@ -49,6 +56,8 @@ const MIN_TAKEN_BYTES = 65_536;
  * which the other side need not wait for.
  */
 export class Wire implements Sweepable {
+  /** For the sweep. */
+  seat: Seat | undefined;
   /** Where the other side is, for people. */
   readonly address: string;
   /** Who is told of faults. Without one they end the wire. */
@@ -76,8 +85,8 @@ export class Wire implements Sweepable {
   #linesOffered = 0;
 
   /** Two of them, in turn: one is filled while the other is written. */
-  #waiting = new TextBuffer(MAX_KEPT_BYTES);
-  #spare = new TextBuffer(MAX_KEPT_BYTES);
+  #waiting: TextBuffer;
+  #spare: TextBuffer;
   #unwritten = 0;
   #writing: "no" | "soon" | "now" = "no";
 
@@ -85,12 +94,19 @@ export class Wire implements Sweepable {
   #partialBytes = 0;
   readonly #partialLine = new Watch();
   readonly #stall = new Watch();
+  /** When a wire that is ending is closed at the latest. */
+  #closeBy = Infinity;
 
-  constructor(transport: Transport, { limits, maxFirstLineBytes, sweep }: WireOptions) {
+  constructor(
+    transport: Transport,
+    { limits, maxFirstLineBytes, sweep, buffers = new BufferPool() }: WireOptions,
+  ) {
     this.address = transport.address;
     this.#transport = transport;
     this.#limits = limits;
     this.#sweep = sweep;
+    this.#waiting = new TextBuffer(MAX_KEPT_BYTES, buffers);
+    this.#spare = new TextBuffer(MAX_KEPT_BYTES, buffers);
     this.#decoder = new LineDecoder({
       maxLineBytes: limits.maxPacketBytes,
       maxFirstLineBytes: maxFirstLineBytes ?? limits.maxPacketBytes,
@@ -243,20 +259,18 @@ export class Wire implements Sweepable {
    * Ends the wire so that the last line arrives: writes what waits, then this line, ends the output,
    * and closes when the other side has ended too, or has had its time.
    *
-   * @param lastLine What to say last.
+   * @param lastLine What to say last. Without one the other side has said its own: nothing more comes
+   * from there that would have to be waited for.
    * @param flushTimeoutMs How long what waits may take to be written; a second at least.
+   * @returns Resolves when the socket is closed.
    */
-  async end(
-    lastLine?: string,
-    flushTimeoutMs: number = this.#limits.drainTimeoutMs,
-  ): Promise<void> {
-    if (this.#state !== "open") return await this.closed;
-    if (lastLine !== undefined) this.#push(lastLine);
-    this.#state = "ending";
-    const flushed = this.#changes.until(() => this.buffered === 0 || this.#isClosed());
-    await this.#within(Math.max(LINGER_MS, flushTimeoutMs), flushed);
-    if (!this.#isClosed()) await this.#within(LINGER_MS, this.#linger());
-    this.#close();
+  end(lastLine?: string, flushTimeoutMs: number = this.#limits.drainTimeoutMs): Promise<void> {
+    if (this.#state === "open") {
+      if (lastLine !== undefined) this.#push(lastLine);
+      this.#state = "ending";
+      this.#leave({ isAnswer: lastLine === undefined, flushTimeoutMs });
+    }
+    return this.closed;
   }
 
   /** Ends the wire at once. What waits is lost. */
@@ -268,11 +282,12 @@ export class Wire implements Sweepable {
 
   /** For the sweep. */
   nextDeadline(): number {
-    return Math.min(this.#partialLine.deadline, this.#stall.deadline);
+    return Math.min(this.#partialLine.deadline, this.#stall.deadline, this.#closeBy);
   }
 
   /** For the sweep. */
   sweep(now: number): void {
+    if (this.#closeBy <= now) return this.#close();
     if (this.#partialLine.deadline <= now) {
       const seconds = this.#partialLine.timeoutMs / 1_000;
       // While nobody reads it is this side that is slow.
@@ -380,6 +395,26 @@ export class Wire implements Sweepable {
     this.#stall.progress += bytes;
   }
 
+  async #leave(
+    { isAnswer, flushTimeoutMs }: { isAnswer: boolean; flushTimeoutMs: number },
+  ): Promise<void> {
+    if (this.buffered > 0) {
+      this.#closeIn(Math.max(LINGER_MS, flushTimeoutMs));
+      await this.#changes.until(() => this.buffered === 0 || this.#isClosed());
+    }
+    const isOver = isAnswer && this.#transport.closesInOrder === true;
+    if (!isOver && !this.#isClosed()) {
+      this.#closeIn(LINGER_MS);
+      await this.#linger();
+    }
+    this.#close();
+  }
+
+  #closeIn(ms: number): void {
+    this.#closeBy = this.#sweep.now() + ms;
+    this.#sweep.by(this, this.#closeBy);
+  }
+
   /** Ends this side's bytes and waits for the end of the other's. */
   async #linger(): Promise<void> {
     try {
@@ -391,13 +426,6 @@ export class Wire implements Sweepable {
     } catch {
       // The other side is gone already: there is nobody left to be polite to.
     }
-  }
-
-  /** Waits for this, at most so long; then closes. */
-  async #within(ms: number, settled: Promise<void>): Promise<void> {
-    const callOff = this.#sweep.after(ms, () => this.#close());
-    await Promise.race([settled, this.closed]);
-    callOff();
   }
 
   #close(): void {

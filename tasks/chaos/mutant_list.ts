@@ -128,7 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nothing goes out again on the next wire",
     file: "outbox.ts",
-    from: "for (const entry of this.#session.delivery?.window ?? []) {",
+    from: "for (const entry of window) {",
     to: "for (const entry of [] as Entry[]) {",
     caughtBy: [CHAOS, OUTBOX_TEST],
   },

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertFalse, assertStrictEquals } from "@std/assert";
+import { BufferPool } from "../../buffer_pool.ts";
 import { TextBuffer } from "../../text_buffer.ts";
 import { bytes } from "../support/bytes.ts";
 
@@ -160,4 +161,34 @@ Deno.test("memory that is not needed any more is given back, once it was not sev
   assertEquals(use(50_000), 100_001);
   for (let time = 0; time < 3; time++) assertEquals(use(10), 100_001);
   assertEquals(use(10), 0);
+});
+
+Deno.test("while it holds nothing it has nothing of the pool's", () => {
+  const pool = new BufferPool();
+  const buffer = new TextBuffer(10_000, pool);
+  buffer.pushLine("one");
+  const { buffer: lent } = buffer.bytes;
+  assertEquals(pool.size, 0);
+  buffer.clear();
+  assertEquals(pool.size, 1);
+  // Another one that needs some gets that, and what it writes is all that it gives out.
+  const other = new TextBuffer(10_000, pool);
+  other.pushLine("another");
+  assertStrictEquals(other.bytes.buffer, lent);
+  assertEquals([decode(other.bytes), pool.size], ["another\n", 0]);
+  other.clear();
+  other.clear();
+  assertEquals([decode(buffer.bytes), decode(other.bytes), pool.size], ["", "", 1]);
+});
+
+Deno.test("what it holds is in one place, also where it grows out of what the pool lends", () => {
+  const pool = new BufferPool();
+  const buffer = new TextBuffer(10_000, pool);
+  buffer.pushLine("first");
+  assertEquals(buffer.length, 6);
+  buffer.pushLine("x".repeat(3_000));
+  assertEquals([decode(buffer.bytes), pool.size], ["first\n" + "x".repeat(3_000) + "\n", 1]);
+  buffer.clear();
+  // That is its own.
+  assertEquals(pool.size, 1);
 });
