@@ -56,6 +56,7 @@ const SWEEP_TEST = "tests/unit/sweep_test.ts";
 const OUTBOX_TEST = "tests/unit/outbox_test.ts";
 const PULSE_TEST = "tests/unit/pulse_test.ts";
 const WINDOW_TEST = "tests/unit/window_test.ts";
+const WIRE_TEST = "tests/unit/wire_test.ts";
 const TAKEOVER_TEST = "tests/integration/takeover_test.ts";
 const SILENCE_TEST = "tests/integration/resume_silence_test.ts";
 const RESUME_TEST = "tests/integration/resume_test.ts";
@@ -152,6 +153,13 @@ export const MUTANTS: readonly Mutant[] = [
     from: '  "HANDSHAKE_TIMEOUT",\n',
     to: "",
     caughtBy: [SILENCE_TEST],
+  },
+  {
+    name: "a last line may be lost, as nobody waits until it was read",
+    file: "wire.ts",
+    from: "const isOver = isAnswer && this.#transport.closesInOrder === true;",
+    to: "const isOver = this.#transport.closesInOrder === true;",
+    caughtBy: [WIRE_TEST],
   },
   {
     name: "requests do not outlive their wire",

@@ -89,6 +89,15 @@ Deno.test("the end is null, and a failure rejects with what the socket says", as
   assertStrictEquals(await assertRejects(() => transport.read()), reset);
 });
 
+Deno.test("the end of TLS has to be told before the socket is closed, that of others has not", () => {
+  const plain = new FakeConn();
+  const tls = Object.assign(new FakeConn(), { handshake: () => Promise.resolve({}) });
+  const [one, other] = [plain, tls].map((conn) =>
+    new SocketTransport(conn as unknown as Deno.Conn).closesInOrder
+  );
+  assertEquals([one, other], [true, false]);
+});
+
 Deno.test("a socket is closed once, however often that is asked for", () => {
   const { conn, transport } = makeTransport();
   for (let time = 0; time < 3; time++) transport.close();

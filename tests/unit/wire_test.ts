@@ -201,15 +201,18 @@ Deno.test("there is room as soon as no more waits than may, and at the end of th
   assertEquals(rooms, 3);
 });
 
-// Faults
+// Faults, and ends
 
 /** Says what it is told to, and takes what is written, or fails to. */
 class ScriptedTransport implements Transport {
   readonly address = "memory";
+  closesInOrder = false;
   written = "";
   /** What writing fails with, if it does. */
   writeFailure: Error | undefined;
   closes = 0;
+  /** How often its output was ended while it was open. */
+  halfCloses = 0;
   #reading = Promise.withResolvers<void>();
   readonly #next: (Uint8Array | null | Error)[] = [];
 
@@ -235,6 +238,7 @@ class ScriptedTransport implements Transport {
   }
 
   closeWrite(): Promise<void> {
+    if (this.closes === 0) this.halfCloses++;
     return Promise.resolve();
   }
 
@@ -402,4 +406,38 @@ Deno.test("closed resolves when the socket is closed, for those who ask before a
   wire.abort();
   await Promise.all([closed, wire.closed]);
   assertEquals(transport.closes, 1);
+});
+
+Deno.test("whoever says the last line waits for the other side's end", async () => {
+  for (const closesInOrder of [true, false]) {
+    const { transport, wire } = makeScripted();
+    transport.closesInOrder = closesInOrder;
+    wire.write("one");
+    const ended = wire.end("goodbye");
+    await settle();
+    assertEquals([transport.written, transport.closes], ["one\ngoodbye\n", 0]);
+    transport.put("what nobody hears\n");
+    await settle();
+    assertEquals(transport.closes, 0);
+    transport.put(null);
+    await ended;
+    assertEquals([transport.halfCloses, transport.closes], [1, 1]);
+  }
+});
+
+Deno.test("whoever has heard the last line closes as soon as all is written", async () => {
+  const { transport, wire } = makeScripted();
+  transport.closesInOrder = true;
+  wire.write("one");
+  const ended = wire.end();
+  assertEquals(transport.closes, 0);
+  await ended;
+  assertEquals([transport.written, transport.halfCloses, transport.closes], ["one\n", 0, 1]);
+});
+
+Deno.test("where closing alone is no end in order, it is told first", async () => {
+  const { transport, wire } = makeScripted();
+  transport.put(null);
+  await wire.end();
+  assertEquals([transport.halfCloses, transport.closes], [1, 1]);
 });
