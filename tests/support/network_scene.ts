@@ -25,6 +25,8 @@ export interface NetworkOptions {
   server?: ServerOptions;
   client?: ClientOptions;
   onBytes?: OnBytes;
+  /** Whether the client goes on until its first attempt succeeds. */
+  retry?: boolean;
 }
 
 /** Both sides, connected. */
@@ -96,7 +98,7 @@ export async function acrossNetwork(
     ...options.client,
     ...recordedHooks("client", told, options.client ?? {}),
   });
-  await client.start();
+  await client.start({ retry: options.retry });
   await until(() => server.clients.size === 1, "the server registered the client");
   const [connection] = server.clients.values();
   await act({
