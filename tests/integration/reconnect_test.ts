@@ -273,12 +273,12 @@ Deno.test("a server that lets a client in and drops it at once is left alone for
   const onRetry = ({ delayMs }: RetryInfo) => void delays.push(delayMs);
   try {
     const options = { minRetryMs: 400, maxRetryMs: 6_400, onRetry };
-    await withHostileServer(options, async ({ client, server, start }) => {
+    await withHostileServer(options, async ({ client, server, start, time }) => {
       let peer = await start(GRANT);
       const first = peer;
-      for (let time = 0; time < 7; time++) {
+      for (let times = 0; times < 7; times++) {
         await peer.reset();
-        peer = await letComeBack(server, first);
+        peer = await time.leapUntil(letComeBack(server, first), "its coming back");
       }
       // Once it is of use the next wait is short again.
       await peer.sendPacket({ action: "@ping" });

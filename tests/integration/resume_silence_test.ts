@@ -14,7 +14,7 @@ Deno.test("a client that gives up on the answer to its resume leaves the session
     silent.push(link);
     link.apply({ toClient: { silenceAfter: 40 } });
   };
-  const options = { wire: "plain", client: { handshakeTimeoutMs: 150 }, onBytes } as const;
+  const options = { wire: "plain", client: { handshakeTimeoutMs: 1_000 }, onBytes } as const;
   await withNetwork(options, async ({ server, client, connection, drop, resumed, told }) => {
     const { id, token } = client;
     const seen: unknown[] = [];

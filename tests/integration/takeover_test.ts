@@ -289,9 +289,9 @@ for (const isOpen of [true, false]) {
     let verdict: (() => ReturnType<Authenticate>) | undefined;
     const authenticate: Authenticate = (_handshake, held) =>
       held && verdict ? verdict() : { attach: "first" };
-    const options = { authenticate, handshakeTimeoutMs: 300 };
+    const options = { authenticate, handshakeTimeoutMs: 2_000 };
     await withHeld(options, async (held) => {
-      const { peer, connection, connect, heard, told, back, expectErrors } = held;
+      const { peer, connection, connect, heard, told, back, time, expectErrors } = held;
       expectErrors();
       connection.join("all");
       connection.sendPacket({ action: "n", data: 1 });
@@ -305,7 +305,7 @@ for (const isOpen of [true, false]) {
         verdict = refusal;
         const other = await connect();
         await other.send(hello({ session: true, resume: resumeOf(peer) }));
-        await other.refused(code);
+        await time.leapUntil(other.refused(code), "a refusal");
         assertEquals(connection.state, where, what);
         if (isOpen) {
           await peer.sendPacket({ action: "hear", data: what, seq: ++seq });
@@ -405,11 +405,14 @@ Deno.test("a session that times out while authenticate decides is not resumed", 
     isAsked = true;
     return gate.promise;
   };
-  await withHeld({ authenticate, sessionTtlMs: 200 }, async ({ peer, connect, server }) => {
+  await withHeld({ authenticate, sessionTtlMs: 2_000 }, async ({ peer, connect, server, time }) => {
     await peer.reset();
     const late = await connect();
     await late.send(hello({ session: true, resume: resumeOf(peer) }));
     await until(() => isAsked, "it is being decided");
+    time.leap(1_000);
+    assert(server.clients.has(peer.token));
+    time.leap(1_100);
     await until(() => !server.clients.has(peer.token), "its time was over");
     gate.resolve(true);
     const { welcome } = await late.welcomed();
