@@ -159,12 +159,12 @@ onBothSidesOfSession(
 
 onBothSidesOfSession(
   "a peer is not missed while it is this side that does not read",
-  { deadAfterMs: 150, maxPacketsPerSecond: 100 },
+  { deadAfterMs: 1_000, maxPacketsPerSecond: 100 },
   async ({ peer, connection, bindAction, time }) => {
     let heard = 0;
     bindAction("hear", () => void heard++);
-    await peer.sendPacket(...Array(130).fill({ action: "hear" }));
-    const all = until(() => heard === 130, "all were handled, at their pace");
+    await peer.sendPacket(...Array(330).fill({ action: "hear" }));
+    const all = until(() => heard === 330, "all were handled, at their pace");
     await time.leapUntil(all, "their being handled");
     assertEquals(connection.state, "open");
   },

@@ -3,11 +3,12 @@
 
 import { assert, assertEquals, assertFalse, assertStrictEquals } from "@std/assert";
 import type { Connection, ServerOptions } from "../../mod.ts";
+import type { OnBytes } from "../support/faulty_proxy.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { hello, RawPeer, type RawWelcome } from "../support/raw_peer.ts";
 import { comeBack, handedOver, nextNumbered, resumeOf } from "../support/raw_session.ts";
 import { type ServerScene, withServer } from "../support/scene.ts";
-import { pause, settle, until, within } from "../support/wait.ts";
+import { pause, until, within } from "../support/wait.ts";
 
 /** A client with a session, and what was heard of it. */
 interface Held extends ServerScene {
@@ -74,13 +75,18 @@ Deno.test("row 26: a resume takes over from a socket that is half open, which is
 });
 
 Deno.test("row 26: bytes that come late over the socket before are not handled again", async () => {
-  await withNetwork({}, async ({ server, client, connection, proxy, resumed }) => {
+  let arrived = 0;
+  const onBytes: OnBytes = (_link, direction, bytes) => {
+    if (direction === "toServer") arrived += bytes.length;
+  };
+  await withNetwork({ onBytes }, async ({ server, client, connection, proxy, resumed }) => {
     const seen: unknown[] = [];
     server.bindAction("n", (n) => void seen.push(n));
     const older = proxy.last!;
     older.silence("toServer");
+    const beforeSilence = arrived;
     for (let n = 0; n < 50; n++) client.sendPacket({ action: "n", data: n });
-    await settle();
+    await until(() => arrived > beforeSilence, "some are on their way");
     older.cut("reset", "client");
     await resumed(1);
     await client.delivered();

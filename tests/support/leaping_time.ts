@@ -4,6 +4,7 @@ import { PATIENCE_MS, pause } from "./wait.ts";
 /** Several of them fit into every time limit, so that what one lets happen is over before the last. */
 const STRIDE_MS = 50;
 const LONG_STRIDE_MS = 500;
+const LIVELY_MS = 1;
 
 /** Something that is to happen at some time. */
 interface Timer {
@@ -25,8 +26,11 @@ export class LeapingTime implements Disposable {
   readonly #clearTimeout = globalThis.clearTimeout;
   readonly #now = performance.now.bind(performance);
   readonly #dateNow = Date.now;
+  readonly #beLively: () => Promise<unknown>;
 
-  constructor() {
+  /** @param beLively What those do between two long strides who are not to fall silent. */
+  constructor(beLively: () => Promise<unknown> = () => pause(LIVELY_MS)) {
+    this.#beLively = beLively;
     const set = (callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
       const fire = () => {
         this.#timers.delete(Number(id));
@@ -57,11 +61,11 @@ export class LeapingTime implements Disposable {
     this.#passUntil(end);
   }
 
-  /** The same in strides, between which there is reading and writing: nobody falls silent by it. */
+  /** The same in strides, between which those who are lively say something. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= LONG_STRIDE_MS) {
       this.leap(Math.min(left, LONG_STRIDE_MS));
-      await pause(1);
+      await this.#beLively();
     }
   }
 
@@ -74,7 +78,7 @@ export class LeapingTime implements Disposable {
       if (leapt > PATIENCE_MS) {
         throw new AssertionError(`${PATIENCE_MS} ms passed without ${what}.`);
       }
-      await pause(1);
+      await pause(LIVELY_MS);
       if (!isSettled) this.leap(STRIDE_MS);
     }
     return await settled;

@@ -185,7 +185,7 @@ export async function withServer(
   options: ServerOptions,
   act: (scene: ServerScene) => Promise<void>,
 ): Promise<void> {
-  using time = new LeapingTime();
+  using time = new LeapingTime(() => honest.rounds());
   await using logs = await Logs.capture();
   const { path, secure, tls } = options;
   const isTls = DEFAULT_WIRE === "tls";
