@@ -25,8 +25,6 @@ export interface NetworkOptions {
   server?: ServerOptions;
   client?: ClientOptions;
   onBytes?: OnBytes;
-  /** Whether the client goes on until its first attempt succeeds. */
-  retry?: boolean;
 }
 
 /** Both sides, connected. */
@@ -98,7 +96,7 @@ export async function acrossNetwork(
     ...options.client,
     ...recordedHooks("client", told, options.client ?? {}),
   });
-  await client.start({ retry: options.retry });
+  await client.start();
   await until(() => server.clients.size === 1, "the server registered the client");
   const [connection] = server.clients.values();
   await act({
