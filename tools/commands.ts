@@ -24,7 +24,8 @@ import {
   summaryOf,
 } from "./connections.ts";
 import { jsonOrText } from "./json_or_text.ts";
-import { type Output, type Row, safeJson } from "./output.ts";
+import { type Output, safeJson } from "./output.ts";
+import type { Row } from "./table.ts";
 
 /** What a command works with. */
 export interface Console {

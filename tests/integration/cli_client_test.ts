@@ -206,15 +206,15 @@ Deno.test("a client that is sent away says why, in one line, with exit code 1", 
 });
 
 Deno.test("a client ends by SIGINT, SIGTERM, stop and disconnect, with exit code 0", async () => {
-  await serve(async (server) => {
-    const ways = [
-      ...ignore ? [] : ["SIGINT", "SIGTERM"] as const,
-      "stop",
-      "disconnect self",
-      "disconnect server",
-      "dropall",
-    ];
-    for (const way of ways) {
+  const ways = [
+    ...ignore ? [] : ["SIGINT", "SIGTERM"] as const,
+    "stop",
+    "disconnect self",
+    "disconnect server",
+    "dropall",
+  ];
+  await Promise.all(ways.map((way) =>
+    serve(async (server) => {
       await using client = startClient(server);
       await client.line();
       const connection = await connectionOf(server);
@@ -223,8 +223,8 @@ Deno.test("a client ends by SIGINT, SIGTERM, stop and disconnect, with exit code
       assertEquals(await client.exit(), 0, way);
       assertEquals(client.stderr, "", way);
       assertEquals((await within(connection.closed, "the goodbye")).code, "CLOSED");
-    }
-  });
+    })
+  ));
 });
 
 Deno.test("a client prints its token for `token --yes` alone", async () => {
@@ -365,46 +365,48 @@ Deno.test("with --json a client tells a cut and its return as events", async () 
 });
 
 Deno.test("a client comes to the next server, and says what the last one may not have got", async () => {
-  for (const args of [[], ["--json"]]) {
-    await withCable(args, async (client, proxy, server, noted) => {
-      await using next = new Server({ port: 0 });
-      next.bindAction("echo", (data) => data);
-      await next.start();
-      proxy.to = Number(DEAD_PORT);
-      await server.close();
-      const isJson = args.length > 0;
-      const say = () => isJson ? client.line() : client.errorLine();
-      const lost = await say();
-      assertEquals(
-        isJson ? JSON.parse(lost) : lost,
-        isJson
-          ? { event: "detached", code: "GOING_AWAY", reason: "the server is shutting down" }
-          : "the connection is lost, reconnecting: GOING_AWAY: the server is shutting down",
-      );
-      await client.write("send server note 1\nsend server note 2\n");
-      await client.line();
-      await client.line();
-      proxy.to = next.port;
-      const anew = await say();
-      const { id } = await connectionOf(next);
-      assertEquals(
-        isJson ? JSON.parse(anew) : anew,
-        isJson
-          ? { event: "session-lost", id, reason: "restarted", unknown: 0, unsent: 2 }
-          : `reconnected as ${id} in a new session, the server was started anew: ` +
-            "0 packets may have arrived, 2 packets were not sent",
-      );
-      await client.write("request server echo 7\n");
-      const reply = await client.line();
-      assertEquals(isJson ? JSON.parse(reply).reply : Number(reply), 7);
-      assertEquals((await finish(client)).code, 0);
-      assertEquals(noted, []);
-    });
-  }
+  await Promise.all(
+    [[], ["--json"]].map((args) =>
+      withCable(args, async (client, proxy, server, noted) => {
+        await using next = new Server({ port: 0 });
+        next.bindAction("echo", (data) => data);
+        await next.start();
+        proxy.to = Number(DEAD_PORT);
+        await server.close();
+        const isJson = args.length > 0;
+        const say = () => isJson ? client.line() : client.errorLine();
+        const lost = await say();
+        assertEquals(
+          isJson ? JSON.parse(lost) : lost,
+          isJson
+            ? { event: "detached", code: "GOING_AWAY", reason: "the server is shutting down" }
+            : "the connection is lost, reconnecting: GOING_AWAY: the server is shutting down",
+        );
+        await client.write("send server note 1\nsend server note 2\n");
+        await client.line();
+        await client.line();
+        proxy.to = next.port;
+        const anew = await say();
+        const { id } = await connectionOf(next);
+        assertEquals(
+          isJson ? JSON.parse(anew) : anew,
+          isJson
+            ? { event: "session-lost", id, reason: "restarted", unknown: 0, unsent: 2 }
+            : `reconnected as ${id} in a new session, the server was started anew: ` +
+              "0 packets may have arrived, 2 packets were not sent",
+        );
+        await client.write("request server echo 7\n");
+        const reply = await client.line();
+        assertEquals(isJson ? JSON.parse(reply).reply : Number(reply), 7);
+        assertEquals((await finish(client)).code, 0);
+        assertEquals(noted, []);
+      })
+    ),
+  );
 });
 
 Deno.test("a client that cannot come back says why and what is lost, with exit code 1", async () => {
-  await withCable(["--retries", "3"], async (client, proxy) => {
+  await withCable(["--retries", "2"], async (client, proxy) => {
     const { port } = proxy;
     await proxy[Symbol.asyncDispose]();
     await client.errorLine();
@@ -440,8 +442,9 @@ Deno.test("a client that cannot come back says why and what is lost, with exit c
 });
 
 Deno.test({ name: "a client can be ended while it reconnects", ignore }, async () => {
-  for (const way of ["SIGINT", "SIGTERM", "stop", "disconnect self", "end"]) {
-    await Promise.all([false, true].map(async (isPending) => {
+  const ways = ["SIGINT", "SIGTERM", "stop", "disconnect self", "end"];
+  await Promise.all(ways.flatMap((way) =>
+    [false, true].map(async (isPending) => {
       await withCable([], async (client, proxy) => {
         proxy.to = Number(DEAD_PORT);
         proxy.cutAll();
@@ -459,8 +462,8 @@ Deno.test({ name: "a client can be ended while it reconnects", ignore }, async (
           isPending ? ["0 packets may have arrived, 1 packet was not sent"] : [],
         );
       });
-    }));
-  }
+    })
+  ));
 });
 
 Deno.test(

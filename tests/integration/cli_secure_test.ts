@@ -11,7 +11,7 @@ import {
   startCli,
   withDirectory,
 } from "../support/cli.ts";
-import { callCli } from "../support/cli_call.ts";
+import { callAll, callCli } from "../support/cli_call.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 import { until } from "../support/wait.ts";
 
@@ -68,7 +68,11 @@ Deno.test({ name: "a secure server says its fingerprint in its first line", igno
     const path = await writeKey(`${directory}/key.pem`, SERVER);
     const { fingerprint } = SERVER;
     const args = ["--secure", "--identity", path];
-    await using server = await CliServer.start(args, { env });
+    const [server, json] = await Promise.all([
+      CliServer.start(args, { env }),
+      CliServer.start([...args, "--json"], { env }),
+    ]);
+    await using _ = server, __ = json;
     assertMatch(server.greeting, /^listening on 127\.0\.0\.1:\d+, secure, key pnet1:[\w-]{43}$/);
     assert(server.greeting.endsWith(fingerprint));
     await using client = new Client({ port: Number(server.to[1]), secure: { pin: fingerprint } });
@@ -76,7 +80,6 @@ Deno.test({ name: "a secure server says its fingerprint in its first line", igno
     assertEquals(await client.request("echo", 1), 1);
     const { token } = client;
 
-    await using json = await CliServer.start([...args, "--json"], { env });
     const { event, fingerprint: said } = JSON.parse(json.greeting);
     assertEquals([event, said], ["listening", fingerprint]);
     assertEquals([await stop(server), await stop(json)], [0, 0]);
@@ -140,7 +143,7 @@ Deno.test("the pinned server is connected to; another is refused, and both keys 
       assertEquals([done.code, done.stderr, noted], [0, "", [1]]);
 
       const before = server.clients.size;
-      for (const args of [["send", "note", "2"], ["client"]]) {
+      await Promise.all([["send", "note", "2"], ["client"]].map(async (args) => {
         const wrong = await runCli([...args, "--pin", OTHER.fingerprint, ...to], "", { env });
         assertEquals([wrong.code, wrong.stdout], [1, ""]);
         assertEquals(
@@ -148,7 +151,7 @@ Deno.test("the pinned server is connected to; another is refused, and both keys 
           `UNTRUSTED_PEER: the server's key is ${SERVER.fingerprint}, ` +
             `and not ${OTHER.fingerprint}\n`,
         );
-      }
+      }));
       assertEquals([server.clients.size, noted], [before, [1]]);
     });
     assertEquals([...Deno.readDirSync(directory)], [], "no file was made");
@@ -247,19 +250,19 @@ Deno.test({ name: "a server on a Unix socket is known by the path of it", ignore
       path,
     ]);
     const args = ["send", "echo", "1", "--request", "--secure", "--known-hosts", hosts];
-    const unknown = await runCli([...args, "--unix", path]);
+    const unknown = await callCli([...args, "--unix", path]);
     assertStringIncludes(unknown.stderr, ` to ${hosts}: ${place} ${SERVER.fingerprint}\n`);
     await Deno.writeTextFile(hosts, `${place} ${SERVER.fingerprint}\n`);
     // However the path is written.
     const same = `${directory}/../${directory.split("/").at(-1)}/./a b.sock`;
-    const known = await runCli([...args, "--unix", same]);
+    const known = await callCli([...args, "--unix", same]);
     assertEquals(known, { code: 0, stdout: "1\n", stderr: "" });
     assertEquals(await stop(server), 0);
   });
 });
 
 Deno.test("a plain and a secure side tell each other apart, with exit code 1", async () => {
-  await serve(async ({ to, noted }) => {
+  const atSecure = serve(async ({ to, noted }) => {
     const plain = await runCli(["send", "note", ...to.slice(1)]);
     assertEquals([plain.code, plain.stdout, noted], [1, "", []]);
     assertEquals(
@@ -273,6 +276,7 @@ Deno.test("a plain and a secure side tell each other apart, with exit code 1", a
   const secure = await runCli(["send", "note", ...args]);
   assertEquals([secure.code, secure.stdout], [1, ""]);
   assertMatch(secure.stderr, /^SECURE_UNSUPPORTED: [^\n]+\n$/);
+  await atSecure;
 });
 
 Deno.test({ name: "a server lets in whom it is told to by the key alone", ignore }, async () => {
@@ -285,14 +289,15 @@ Deno.test({ name: "a server lets in whom it is told to by the key alone", ignore
     const who = ["--secure", "--identity", own, "--pin", MINE.fingerprint];
     await using server = await CliServer.start([...who, "--json"]);
     const args = ["send", "echo", "1", "--request", "--secure", "--pin", SERVER.fingerprint];
-    const send = (more: string[]) => runCli([...args, ...more, ...server.to]);
     const to = JSON.parse(server.greeting).port;
     server.to = ["--port", String(to)];
-    const [let_in, stranger, nobody] = await Promise.all([
-      send(["--identity", mine]),
-      send(["--identity", other]),
-      send([]),
-    ]);
+    const [let_in, stranger, nobody] = await callAll(
+      [["--identity", mine], ["--identity", other], []].map((more) => [
+        ...args,
+        ...more,
+        ...server.to,
+      ]),
+    );
     assertEquals(let_in, { code: 0, stdout: "1\n", stderr: "" });
     assertEquals([stranger.code, stranger.stdout], [1, ""]);
     assertEquals(stranger.stderr, `REFUSED: the key ${OTHER.fingerprint} is not let in here\n`);

@@ -58,29 +58,32 @@ Deno.test(
   async () => {
     await withDirectory(async (directory) => {
       const path = `${directory}/p.sock`;
-      await using server = await CliServer.start(["--unix", path]);
+      const [server, elsewhere] = await Promise.all([
+        CliServer.start(["--unix", path]),
+        CliServer.start(["--host", "localhost"]),
+      ]);
+      await using _ = server, __ = elsewhere;
+      assertMatch(elsewhere.greeting, /^listening on localhost:[1-9]\d*$/);
       assertEquals(server.greeting, `listening on unix:${path}`);
       await using client = await join(server);
       assertEquals(await client.request("echo", "over a path"), "over a path");
       await client.close();
       assertEquals(await stop(server), 0);
     });
-    await using server = await CliServer.start(["--host", "localhost"]);
-    assertMatch(server.greeting, /^listening on localhost:[1-9]\d*$/);
   },
 );
 
 Deno.test(
   { name: "a server runs on at the end of its input, until SIGINT or SIGTERM", ignore },
   async () => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    await Promise.all((["SIGINT", "SIGTERM"] as const).map(async (signal) => {
       await using server = await CliServer.start();
       await server.endInput();
       await using client = await join(server);
       for (let turn = 0; turn < 3; turn++) assertEquals(await client.request("echo", turn), turn);
       assertEquals(await stop(server, signal), 0);
       assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
-    }
+    }));
   },
 );
 
@@ -341,14 +344,15 @@ Deno.test({
 Deno.test(
   { name: "stop, and disconnect self, end a server whose input goes on", ignore },
   async () => {
-    for (const [command, answer] of [["stop", "stopped"], ["disconnect self", "disconnected"]]) {
+    const ways = [["stop", "stopped"], ["disconnect self", "disconnected"]];
+    await Promise.all(ways.map(async ([command, answer]) => {
       await using server = await CliServer.start();
       await using client = await join(server);
       await server.write(command + "\n");
       assertEquals(await server.exit(), 0);
       assertEquals(server.stdout, `${server.greeting}\n${answer}\n`);
       assertEquals((await within(client.detached, "the goodbye")).code, "GOING_AWAY");
-    }
+    }));
   },
 );
 

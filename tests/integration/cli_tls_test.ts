@@ -3,7 +3,7 @@
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { Client, Server } from "../../mod.ts";
 import { CliServer, runCli, startCli, withDirectory } from "../support/cli.ts";
-import { callAll } from "../support/cli_call.ts";
+import { callAll, callCli } from "../support/cli_call.ts";
 import { FaultyProxy } from "../support/faulty_proxy.ts";
 
 const CERTS = `${import.meta.dirname}/../support/certs`;
@@ -55,7 +55,7 @@ Deno.test("a client with the authority's certificate connects, by host or by --t
     await using client = startCli(["client", "--ca", ONE, ...to]);
     assertMatch(await client.line(), /^connected to 127\.0\.0\.1:\d+ as \S+, TLS$/);
     const named = ["--tls", "--ca", ONE, "--tls-hostname", "localhost", ...to];
-    const sent = await runCli(["send", "note", "1", ...named]);
+    const sent = await callCli(["send", "note", "1", ...named]);
     assertEquals(sent, { code: 0, stdout: "", stderr: "" });
     assertEquals(noted, [1]);
     await client.endInput();

@@ -16,6 +16,7 @@ import {
   type ReceivedPacket,
   RequestError,
 } from "../../mod.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { pair } from "../support/pair.ts";
 import { hello, line, type RawPeer } from "../support/raw_peer.ts";
 import { onBothSides, withServer } from "../support/scene.ts";
@@ -776,7 +777,7 @@ onBothSides(
   "close() does not wait for a peer that does not read",
   { drainTimeoutMs: 50 },
   async (encounter) => {
-    const { peer, connection } = encounter;
+    const { peer, connection, time } = encounter;
     peer.stopReading();
     const chunk = "x".repeat(100_000);
     for (let n = 0; n < 200; n++) {
@@ -785,7 +786,7 @@ onBothSides(
       if (connection.stats.buffered > 1_000_000) break;
     }
     assertGreater(connection.stats.buffered, 0, "the system's buffers are full");
-    await within(connection.close(), "the connection's end");
+    await time.leapUntil(connection.close(), "the connection's end");
     assertEquals(connection.state, "closed");
   },
 );
@@ -931,12 +932,13 @@ Deno.test("a writable that fails ends the connection and is no unhandled rejecti
 });
 
 Deno.test("a writable that never takes anything does not hold close() up", async () => {
+  using time = new LeapingTime();
   const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
   const connection = new Connection({ readable: new ReadableStream(), writable }, {
     drainTimeoutMs: 50,
   });
   connection.sendPacket({ action: "a" });
-  await within(connection.close(), "the connection's end");
+  await time.leapUntil(connection.close(), "the connection's end");
 });
 
 Deno.test("a connection needs two streams of bytes and limits within range", () => {
@@ -950,6 +952,7 @@ Deno.test("a connection needs two streams of bytes and limits within range", () 
 });
 
 Deno.test("streams that fail at being thrown away trouble nobody", async () => {
+  using time = new LeapingTime();
   const fail = () => Promise.reject(new Error("no"));
   const readable = new ReadableStream<Uint8Array>({ cancel: fail });
   const writable = new WritableStream<Uint8Array>({
@@ -959,7 +962,7 @@ Deno.test("streams that fail at being thrown away trouble nobody", async () => {
   });
   const connection = new Connection({ readable, writable }, { drainTimeoutMs: 10 });
   connection.sendPacket({ action: "a" });
-  await within(connection.close(), "the connection's end");
+  await time.leapUntil(connection.close(), "the connection's end");
   await settle();
 
   const other = new Connection({

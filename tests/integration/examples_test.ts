@@ -246,12 +246,14 @@ Deno.test("chat: a name that is taken, empty or too long is refused", async () =
     "": "cannot join: a name has 1 to 32 characters\n",
     ["x".repeat(33)]: "cannot join: a name has 1 to 32 characters\n",
   };
-  for (const [name, errors] of Object.entries(refusals)) {
-    await using client = new Example("examples/chat/client.ts Ada", ["--port", `${port}`], {
-      Ada: name,
-    });
-    assertEquals(await client.end(), { code: 1, lines: [], errors });
-  }
+  await Promise.all(
+    Object.entries(refusals).map(async ([name, errors]) => {
+      await using client = new Example("examples/chat/client.ts Ada", ["--port", `${port}`], {
+        Ada: name,
+      });
+      assertEquals(await client.end(), { code: 1, lines: [], errors });
+    }),
+  );
 });
 
 Deno.test("chat: of two who ask for a name at the same moment, one gets it", async () => {
@@ -335,7 +337,7 @@ Deno.test("chat: who is cut off for a moment misses nothing, and has not left", 
 });
 
 Deno.test("chat: who is cut off for longer has left, and the name is free again", async () => {
-  const { server, port } = await chatServer("--away-ms", "1000");
+  const { server, port } = await chatServer("--away-ms", "200");
   await using _server = server;
   await using proxy = await FaultyProxy.listen({ to: port });
   await using ada = await chatter("Ada", port, "Ada");
@@ -602,16 +604,18 @@ Deno.test("ship_log: what cannot be shipped is an error", async () => {
     const out = `${directory}/received.log`;
     const { server, port } = await receiver(out);
     await using _server = server;
-    const notText = await ship(port, "-", Uint8Array.of(0x61, 0x0a, 0xff, 0x0a));
+    const [notText, endless, missing] = await Promise.all([
+      ship(port, "-", Uint8Array.of(0x61, 0x0a, 0xff, 0x0a)),
+      ship(port, "-", new Uint8Array(300_000).fill(0x61)),
+      ship(port, `${directory}/missing.log`),
+    ]);
     assertEquals({ code: notText.code, lines: notText.lines }, { code: 1, lines: [] });
     assert(notText.errors !== "");
-    const endless = await ship(port, "-", new Uint8Array(300_000).fill(0x61));
     assertEquals(endless, {
       code: 1,
       lines: [],
       errors: "a line is too long to be shipped\n",
     });
-    const missing = await ship(port, `${directory}/missing.log`);
     assertEquals(missing.code, 1);
     assertStringIncludes(missing.errors, "missing.log");
   } finally {

@@ -72,22 +72,24 @@ for (const [what, sent, code] of BAD_HELLOS) {
 }
 
 Deno.test("row 1: a server gives a silent client its time, then says HANDSHAKE_TIMEOUT", async () => {
-  await withServer({ handshakeTimeoutMs: 300 }, async ({ connect }) => {
+  await withServer({}, async ({ connect, server, time }) => {
     const before = performance.now();
     const peer = await connect();
-    await peer.refused("HANDSHAKE_TIMEOUT");
-    assert(performance.now() - before > 250, "not before its time");
+    await until(() => handshakesOf(server).startsWith("1 "), "the server saw it");
+    await time.leapUntil(peer.refused("HANDSHAKE_TIMEOUT"), "a refusal");
+    assert(performance.now() - before > 4_950, "not before its time");
   });
 });
 
 Deno.test("row 2: one byte after another does not move the handshake's deadline", async () => {
-  await withServer({ handshakeTimeoutMs: 400 }, async ({ connect }) => {
+  await withServer({ handshakeTimeoutMs: 5_000 }, async ({ connect, time }) => {
     const peer = await connect();
     const drip = async () => {
       for (const byte of bytes(hello({ auth: "x".repeat(2_000) }))) {
         if (peer.ended) return;
         await peer.send(Uint8Array.of(byte));
-        await pause(20);
+        await pause(1);
+        time.leap(100);
       }
     };
     await Promise.all([drip(), peer.refused("HANDSHAKE_TIMEOUT")]);
@@ -95,12 +97,13 @@ Deno.test("row 2: one byte after another does not move the handshake's deadline"
 });
 
 Deno.test("row 2: empty lines do not move the handshake's deadline", async () => {
-  await withServer({ handshakeTimeoutMs: 400 }, async ({ connect }) => {
+  await withServer({ handshakeTimeoutMs: 5_000 }, async ({ connect, time }) => {
     const peer = await connect();
     const drip = async () => {
       while (!peer.ended) {
         await peer.send("\r\n\n");
-        await pause(20);
+        await pause(1);
+        time.leap(100);
       }
     };
     await Promise.all([drip(), peer.refused("HANDSHAKE_TIMEOUT")]);
@@ -208,12 +211,13 @@ Deno.test("a handshake and what follows it may come in one chunk, or byte by byt
 });
 
 Deno.test("what a server refuses does not wait for a client that does not read", async () => {
-  await withServer({ drainTimeoutMs: 100 }, async ({ connect, server }) => {
+  await withServer({ drainTimeoutMs: 100 }, async ({ connect, server, time }) => {
     const peer = await connect();
     peer.stopReading();
     await peer.send("x\n");
     await until(() => handshakesOf(server).startsWith("1 "), "the server saw it");
-    await until(() => handshakesOf(server).startsWith("0 "), "the server gave it up");
+    const given = until(() => handshakesOf(server).startsWith("0 "), "the server gave it up");
+    await time.leapUntil(given, "its being given up");
   });
 });
 
@@ -306,27 +310,27 @@ for (const [what, sent, type, code] of BAD_WELCOMES) {
 }
 
 Deno.test("row 1: a client gives a silent server its time, then fails with HANDSHAKE_TIMEOUT", async () => {
-  await withHostileServer({ handshakeTimeoutMs: 300 }, async ({ server, client }) => {
+  await withHostileServer({}, async ({ server, client, time }) => {
     const leave = async () => {
       const peer = await server.accept();
       await peer.toEnd();
       peer.fin();
     };
-    const [error] = await Promise.all([
-      assertRejects(() => client.start(), HandshakeError),
-      leave(),
-    ]);
+    const starting = assertRejects(() => client.start(), HandshakeError);
+    const both = Promise.all([starting, leave()]);
+    const [error] = await time.leapUntil(both, "a failure");
     assertEquals(error.code, "HANDSHAKE_TIMEOUT");
   });
 });
 
 Deno.test("row 2: a server that answers byte by byte does not move the client's deadline", async () => {
-  await withHostileServer({ handshakeTimeoutMs: 400 }, async ({ server, client }) => {
+  await withHostileServer({ handshakeTimeoutMs: 5_000 }, async ({ server, client, time }) => {
     const drip = async () => {
       const peer = await server.accept();
       while (!peer.ended) {
         await peer.send(" ");
-        await pause(20);
+        await pause(1);
+        time.leap(100);
       }
       peer.fin();
     };

@@ -11,6 +11,7 @@ import {
   type ServerOptions,
   type Verdict,
 } from "../../mod.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { Logs } from "../support/logs.ts";
 import { hello, RawPeer } from "../support/raw_peer.ts";
 import { withServer } from "../support/scene.ts";
@@ -23,11 +24,13 @@ async function tryWith(
   authenticate: Authenticate,
   auth?: unknown,
 ): Promise<{ error?: HandshakeError; attached?: unknown; text: string }> {
+  using time = new LeapingTime();
   await using logs = await Logs.capture();
-  await using server = new Server({ port: 0, authenticate, handshakeTimeoutMs: 300 });
+  await using server = new Server({ port: 0, authenticate, handshakeTimeoutMs: 2_000 });
   await server.start();
   await using client = new Client({ port: server.port, auth });
-  const error = await client.start().then(() => undefined, (error) => error);
+  const starting = client.start().then(() => undefined, (error) => error);
+  const error = await time.leapUntil(starting, "an outcome");
   const attached = client.id && server.clients.getById(client.id)!.attached;
   if (error) assertEquals([client.state, server.clients.size], ["idle", 0]);
   await client.close();

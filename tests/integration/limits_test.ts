@@ -69,12 +69,12 @@ Deno.test("row 19: 100 MB without an LF before the handshake are refused after 4
 });
 
 Deno.test("row 19: whoever goes on sending after the goodbye is cut, and memory stays flat", async () => {
-  await withServer({}, async ({ register, server }) => {
+  await withServer({}, async ({ register, server, time }) => {
     const peer = await register();
     const connection = server.clients.get(peer.token)!;
     peer.stopReading();
     const growth = await growthOf(async () => {
-      await sendEndlessLine(peer, 2_000_000_000);
+      await time.leapUntil(sendEndlessLine(peer, 2_000_000_000), "its being cut");
     });
     assertEquals((await connection.closed).code, "PACKET_TOO_LARGE");
     assertLess(growth, 64 * MIB);
@@ -303,12 +303,12 @@ Deno.test("row 34: at the bound of handshakes accepting stops, and goes on by it
 });
 
 Deno.test("row 34: silent strangers lose their places at the deadline to those who wait", async () => {
-  const options = { maxHandshakes: 2, handshakeTimeoutMs: 150 };
-  await withServer(options, async ({ connect, server }) => {
+  const options = { maxHandshakes: 2, handshakeTimeoutMs: 1_000 };
+  await withServer(options, async ({ connect, server, time }) => {
     const storm = await Promise.all(Array.from({ length: 6 }, () => connect()));
     await using client = new Client({ port: server.port });
     const all = storm.map((peer) => peer.refused("HANDSHAKE_TIMEOUT"));
-    await Promise.all([client.start(), ...all]);
+    await time.leapUntil(Promise.all([client.start(), ...all]), "the end of all");
     await client.close();
   });
 });
@@ -510,9 +510,14 @@ Deno.test("row 47: handlers that ask each other beyond every bound settle with s
 
 onBothSides(
   "a peer that goes silent in the middle of a line is ended",
-  { partialLineTimeoutMs: 150 },
-  async ({ peer, connection }) => {
+  { partialLineTimeoutMs: 10_000 },
+  async ({ peer, connection, time }) => {
+    const before = connection.stats.bytesReceived;
     await peer.send('{"action":');
+    await until(() => connection.stats.bytesReceived > before, "it came");
+    await time.pass(9_000);
+    assertEquals(connection.state, "open");
+    await time.pass(1_100);
     await peer.farewell("HEARTBEAT_TIMEOUT");
     assertEquals((await connection.closed).code, "HEARTBEAT_TIMEOUT");
   },
@@ -520,12 +525,13 @@ onBothSides(
 
 onBothSides(
   "a peer that feeds a line byte by byte is ended",
-  { partialLineTimeoutMs: 200 },
-  async ({ peer }) => {
+  { partialLineTimeoutMs: 10_000 },
+  async ({ peer, connection, time }) => {
     const drip = async () => {
       while (!peer.ended) {
         await peer.send("x");
-        await pause(10);
+        await pause(1);
+        if (connection.state === "open") time.leap(500);
       }
     };
     await Promise.all([drip(), peer.farewell("HEARTBEAT_TIMEOUT")]);
@@ -534,13 +540,15 @@ onBothSides(
 
 onBothSides(
   "a peer that is slow but steady gets its long line through",
-  { partialLineTimeoutMs: 150 },
-  async ({ peer, bindAction }) => {
+  { partialLineTimeoutMs: 10_000 },
+  async ({ peer, connection, bindAction, time }) => {
     bindAction("length", (data) => (data as string).length);
     const all = line({ action: "length", data: "x".repeat(40_000), id: 1 });
     for (let at = 0; at < all.length; at += 2_000) {
+      const before = connection.stats.bytesReceived;
       await peer.send(all.slice(at, at + 2_000));
-      await pause(15);
+      await until(() => connection.stats.bytesReceived > before, "it came");
+      time.leap(1_500);
     }
     assertEquals((await peer.packet()).data, 40_000);
   },
@@ -548,15 +556,15 @@ onBothSides(
 
 onBothSides(
   "a peer that sends whole lines and pauses between them is left alone",
-  { partialLineTimeoutMs: 50 },
-  async ({ peer, connection, bindAction }) => {
+  { partialLineTimeoutMs: 3_000 },
+  async ({ peer, connection, bindAction, time }) => {
     bindAction("echo", (data) => data);
     for (let id = 1; id <= 3; id++) {
       const text = line({ action: "echo", data: id, id });
       await peer.send(text.slice(0, 5));
       await peer.send(text.slice(5));
       assertEquals((await peer.packet()).data, id);
-      await pause(100);
+      await time.pass(6_000);
     }
     assertEquals(connection.state, "open");
   },
@@ -564,14 +572,15 @@ onBothSides(
 
 onBothSides(
   "a peer whose every chunk ends one line and begins the next is left alone",
-  { partialLineTimeoutMs: 200 },
-  async ({ peer, bindAction }) => {
+  { partialLineTimeoutMs: 10_000 },
+  async ({ peer, bindAction, time }) => {
     const seen: unknown[] = [];
     bindAction("n", (n) => void seen.push(n));
     await peer.send('{"action":');
     for (let n = 0; n < 10; n++) {
-      await pause(40);
+      await time.pass(2_000);
       await peer.send(`"n","data":${n}}\n{"action":`);
+      await until(() => seen.length === n + 1, "it came");
     }
     await peer.send('"n","data":10}\n');
     await until(() => seen.length === 11, "all came");
@@ -582,14 +591,14 @@ Deno.test("the rest of a line may wait as long as it is this side that does not 
   const gate = Promise.withResolvers<void>();
   let connected = 0;
   const onConnect = () => ++connected > 1 ? gate.promise : undefined;
-  const options = { onConnect, partialLineTimeoutMs: 50, replayPackets: 1 };
-  await withServer(options, async ({ register, server }) => {
+  const options = { onConnect, partialLineTimeoutMs: 5_000, replayPackets: 1 };
+  await withServer(options, async ({ register, server, time }) => {
     const peer = await register();
     const connection = server.clients.get(peer.token)!;
     const text = line({ action: "honest-note", data: 1 }).repeat(3);
     await peer.send(text + text.slice(0, 9));
     await until(() => connection.stats.waiting === 3, "reading stopped");
-    await pause(200);
+    await time.pass(20_000);
     assertEquals(connection.state, "open");
     await peer.send(text.slice(9));
     gate.resolve();
@@ -600,12 +609,12 @@ Deno.test("the rest of a line may wait as long as it is this side that does not 
 onBothSides(
   "maxPacketsPerSecond slows a peer down, drops nothing and keeps the order",
   { maxPacketsPerSecond: 200 },
-  async ({ peer, bindAction }) => {
+  async ({ peer, bindAction, time }) => {
     const seen: unknown[] = [];
     bindAction("n", (n) => void seen.push(n));
     const start = performance.now();
     await peer.sendPacket(...Array.from({ length: 260 }, (_, data) => ({ action: "n", data })));
-    await until(() => seen.length === 260, "all came");
+    await time.leapUntil(until(() => seen.length === 260, "all came"), "all of them");
     assertGreater(performance.now() - start, 200);
     assertEquals(seen, [...Array(260).keys()]);
   },

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertFalse, assertGreater } from "@std/assert";
 import { Client, Server } from "../../mod.ts";
 import { Process, programCommand } from "../support/cli.ts";
 import type { Direction } from "../support/faulty_proxy.ts";
+import type { LeapingTime } from "../support/leaping_time.ts";
 import { acrossNetwork } from "../support/network_scene.ts";
 import type { RawPacket, RawPeer } from "../support/raw_peer.ts";
 import { nextNumbered } from "../support/raw_session.ts";
@@ -72,9 +73,14 @@ Deno.test("a network that disappears and returns ten times loses nothing", async
 
 onBothSidesOfSession(
   "row 30: a peer that falls silent is asked for a sign of life, detached, and may come back",
-  { deadAfterMs: 300 },
-  async ({ peer, connection, comeBack }) => {
+  { deadAfterMs: 30_000 },
+  async ({ peer, connection, comeBack, time }) => {
     connection.sendPacket({ action: "n", data: 1 });
+    // Two signs of life are asked for, a third of the time each, and the third comes too late.
+    for (let times = 0; times < 3; times++) {
+      assertEquals(connection.state, "open");
+      await time.pass(10_100);
+    }
     const packets = await peer.toEnd();
     const pings = packets.filter(({ action }) => action === "@ping");
     assertEquals(pings.length, 2);
@@ -90,7 +96,7 @@ onBothSidesOfSession(
 );
 
 /** Answers each ping, for so long. Returns how many came. */
-async function answerPings(peer: RawPeer, ms: number): Promise<number> {
+async function answerPings(peer: RawPeer, ms: number, time: LeapingTime): Promise<number> {
   const end = performance.now() + ms;
   let pings = 0;
   while (performance.now() < end) {
@@ -100,40 +106,43 @@ async function answerPings(peer: RawPeer, ms: number): Promise<number> {
       pings++;
       await peer.sendPacket({ action: "@pong", data: packet.data });
     }
-    await pause(5);
+    await time.pass(500);
   }
   return pings;
 }
 
 onBothSidesOfSession(
   "a peer that gives signs of life is kept",
-  { deadAfterMs: 200, heartbeatMs: 50 },
-  async ({ peer, connection }) => {
-    assertGreater(await answerPings(peer, 450), 2);
+  { deadAfterMs: 9_000, heartbeatMs: 2_000 },
+  async ({ peer, connection, time }) => {
+    assertGreater(await answerPings(peer, 20_000, time), 2);
     assertEquals([connection.state, connection.stats.ignored], ["open", 0]);
   },
 );
 
 onBothSidesOfSession(
   "a peer that is heard anyway is not asked for a sign of life",
-  { heartbeatMs: 150 },
-  async ({ peer, connection }) => {
-    const end = performance.now() + 300;
-    while (performance.now() < end) {
+  { heartbeatMs: 10_000 },
+  async ({ peer, connection, time }) => {
+    for (let n = 0; n < 30; n++) {
+      const before = connection.stats.packetsReceived;
       await peer.sendPacket({ action: "unheard-of" });
-      await pause(10);
+      await until(() => connection.stats.packetsReceived > before, "it came");
+      await time.pass(1_000);
     }
+    await peer.ping();
     assertFalse(peer.text.includes("@ping"));
     assertEquals(connection.state, "open");
+    await time.pass(10_100);
     await peer.packetOf("@ping");
   },
 );
 
 onBothSides(
   "a peer without a session is neither asked for a sign of life nor missed",
-  { heartbeatMs: 20, deadAfterMs: 60 },
-  async ({ peer, connection }) => {
-    await pause(200);
+  { heartbeatMs: 2_000, deadAfterMs: 6_000 },
+  async ({ peer, connection, time }) => {
+    await time.pass(20_000);
     assertEquals([connection.state, peer.hasLines], ["open", false]);
   },
 );
@@ -141,20 +150,22 @@ onBothSides(
 onBothSidesOfSession(
   "heartbeats and their deadline can be turned off",
   { heartbeatMs: false, deadAfterMs: false },
-  async ({ peer, connection }) => {
-    await pause(150);
+  async ({ peer, connection, time }) => {
+    // By default it would be asked after 15 s, and missed after 45.
+    await time.pass(60_000);
     assertEquals([connection.state, peer.hasLines], ["open", false]);
   },
 );
 
 onBothSidesOfSession(
   "a peer is not missed while it is this side that does not read",
-  { deadAfterMs: 150, maxPacketsPerSecond: 100 },
-  async ({ peer, connection, bindAction }) => {
+  { deadAfterMs: 1_000, maxPacketsPerSecond: 100 },
+  async ({ peer, connection, bindAction, time }) => {
     let heard = 0;
     bindAction("hear", () => void heard++);
-    await peer.sendPacket(...Array(130).fill({ action: "hear" }));
-    await until(() => heard === 130, "all were handled, at their pace");
+    await peer.sendPacket(...Array(330).fill({ action: "hear" }));
+    const all = until(() => heard === 330, "all were handled, at their pace");
+    await time.leapUntil(all, "their being handled");
     assertEquals(connection.state, "open");
   },
 );
@@ -163,9 +174,12 @@ onBothSidesOfSession(
 
 onBothSidesOfSession(
   "a full window that nothing of is acknowledged ends the socket as SLOW_CONSUMER, not the session",
-  { replayPackets: 4, stallTimeoutMs: 300 },
-  async ({ peer, connection, comeBack }) => {
+  { replayPackets: 4, stallTimeoutMs: 10_000 },
+  async ({ peer, connection, comeBack, time }) => {
     const sent = [1, 2, 3, 4, 5, 6].map((n) => connection.sendPacket({ action: "n", data: n }));
+    await time.pass(9_000);
+    assertEquals(connection.state, "open");
+    await time.pass(1_100);
     const packets = await peer.toEnd();
     assertEquals(packets.flatMap(({ seq }) => seq ?? []), [1, 2, 3, 4]);
     assertEquals((packets.at(-1)!.data as { code: string }).code, "SLOW_CONSUMER");
@@ -181,17 +195,17 @@ onBothSidesOfSession(
 
 onBothSidesOfSession(
   "a full window that is acknowledged bit by bit is kept, however slow that is",
-  { replayPackets: 4, stallTimeoutMs: 150 },
-  async ({ peer, connection }) => {
+  { replayPackets: 4, stallTimeoutMs: 5_000 },
+  async ({ peer, connection, time }) => {
     const COUNT = 25;
     for (let n = 1; n <= COUNT; n++) connection.sendPacket({ action: "n", data: n });
-    const start = performance.now();
     for (let ack = 1; ack <= COUNT; ack++) {
       assertEquals((await nextNumbered(peer)).seq, ack);
-      await pause(15);
+      await time.pass(1_500);
+      const before = connection.stats.bytesReceived;
       await peer.sendPacket({ action: "@ack", ack });
+      await until(() => connection.stats.bytesReceived > before, "it came");
     }
-    assertGreater(performance.now() - start, 300, "it was slow enough");
     await peer.ping();
     assertEquals([connection.state, connection.stats.unacknowledged], ["open", 0]);
   },

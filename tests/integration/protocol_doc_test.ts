@@ -6,6 +6,7 @@ import { validate as isUuid } from "@std/uuid";
 import { validate as isUuidV4 } from "@std/uuid/v4";
 import doc from "../../docs/protocol.md" with { type: "text" };
 import { DEFAULTS, ERROR_CODES, Server, type ServerOptions } from "../../mod.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { hello, RawPeer, type RawWelcome } from "../support/raw_peer.ts";
 import { until } from "../support/wait.ts";
 
@@ -13,8 +14,8 @@ const CONVERSATIONS = codeBlocks("conversation");
 
 for (const [index, conversation] of CONVERSATIONS.entries()) {
   Deno.test(`conversation ${index + 1} of docs/protocol.md happens as it is written`, async () => {
-    const passesTime = conversation.includes("-- two minutes pass");
-    await using scene = await Scene.begin({ sessionTtlMs: passesTime ? 50 : undefined });
+    using time = new LeapingTime();
+    await using scene = await Scene.begin(time);
     for (const [, who, text] of conversation.matchAll(/^([CS]\d?|--) (.+)$/gm)) {
       if (who === "--") await scene.happen(text);
       else if (who.startsWith("C")) await scene.say(who.slice(1), text);
@@ -154,18 +155,20 @@ Deno.test("the limits in docs/protocol.md are the defaults", () => {
 
 /** A conversation that is being played. */
 class Scene implements AsyncDisposable {
+  readonly #time: LeapingTime;
   readonly #server: Server;
   readonly #sockets = new Map<string, RawPeer>();
   /** What the placeholders stand for. */
   readonly #known = new Map<string, string>();
   #closing: Promise<void> | undefined;
 
-  private constructor(server: Server) {
+  private constructor(time: LeapingTime, server: Server) {
+    this.#time = time;
     this.#server = server;
   }
 
-  static async begin(options: ServerOptions): Promise<Scene> {
-    return new Scene(await startServer(options));
+  static async begin(time: LeapingTime): Promise<Scene> {
+    return new Scene(time, await startServer());
   }
 
   async say(socket: string, text: string): Promise<void> {
@@ -184,16 +187,22 @@ class Scene implements AsyncDisposable {
   async hear(socket: string, text: string): Promise<void> {
     const peer = await this.#socket(socket);
     if (text === "FIN") {
-      assertEquals(await peer.toEnd(), [], "nothing may come between the last line and FIN");
+      const rest = await this.#time.leapUntil(peer.toEnd(), "a FIN");
+      assertEquals(rest, [], "nothing may come between the last line and FIN");
       return;
     }
     const expected = JSON.parse(text.replace("{…}", '"…"').replace(/:(<[A-Z]+>)/g, ':"$1"'));
-    const packet = JSON.parse(await peer.line());
+    const packet = JSON.parse(await this.#time.leapUntil(peer.line(), text));
     assertEquals(this.#masked(packet, expected), expected);
   }
 
   async happen(what: string): Promise<void> {
     if (what === "two minutes pass") {
+      const [connection] = this.#server.clients.values();
+      await until(() => connection.state === "detached", "the server noticed");
+      this.#time.leap(119_000);
+      assertEquals(this.#server.clients.size, 1);
+      this.#time.leap(1_000);
       await until(() => this.#server.clients.size === 0, "the session was given up");
     } else {
       assertEquals(what, "the server shuts down");
@@ -211,8 +220,8 @@ class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const peer of this.#sockets.values()) await peer.close();
-    await this.#closing;
-    await this.#server.close();
+    const closing = this.#closing ?? this.#server.close();
+    await this.#time.leapUntil(closing, "the server's end");
   }
 
   async #socket(name: string): Promise<RawPeer> {

@@ -10,6 +10,7 @@ import {
   Server,
   type SessionLoss,
 } from "../../mod.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { line, RawServer } from "../support/raw_peer.ts";
 import { GRANT, letComeBack, nextNumbered } from "../support/raw_session.ts";
@@ -197,6 +198,7 @@ Deno.test("with maxAttempts 0 a dropped socket is the end", async () => {
 });
 
 Deno.test("a signal calls reconnecting off, whether it waits or dials", async () => {
+  using time = new LeapingTime();
   for (const isDialling of [true, false]) {
     const controller = new AbortController();
     const slow = isDialling ? {} : { minRetryMs: 60_000, maxRetryMs: 60_000 };
@@ -208,7 +210,7 @@ Deno.test("a signal calls reconnecting off, whether it waits or dials", async ()
       if (isDialling) await until(() => proxy.links.length > 1, "it dials");
       assertEquals(client.state, "reconnecting");
       controller.abort(new Error("enough"));
-      const { code, reason } = await within(client.closed, "the client's end", 5_000);
+      const { code, reason } = await time.leapUntil(client.closed, "the client's end");
       assertEquals([code, await asked], ["SESSION_LOST", "SESSION_LOST"]);
       assert(reason.includes("enough"), reason);
       await connection.close();
@@ -271,12 +273,12 @@ Deno.test("a server that lets a client in and drops it at once is left alone for
   const onRetry = ({ delayMs }: RetryInfo) => void delays.push(delayMs);
   try {
     const options = { minRetryMs: 400, maxRetryMs: 6_400, onRetry };
-    await withHostileServer(options, async ({ client, server, start }) => {
+    await withHostileServer(options, async ({ client, server, start, time }) => {
       let peer = await start(GRANT);
       const first = peer;
-      for (let time = 0; time < 7; time++) {
+      for (let times = 0; times < 7; times++) {
         await peer.reset();
-        peer = await letComeBack(server, first);
+        peer = await time.leapUntil(letComeBack(server, first), "its coming back");
       }
       // Once it is of use the next wait is short again.
       await peer.sendPacket({ action: "@ping" });

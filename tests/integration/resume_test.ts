@@ -262,7 +262,7 @@ Deno.test("what was not handed over when the socket was lost is not received twi
 for (const by of ["fin", "reset"] as const) {
   Deno.test(`a resume whose answer is cut by ${by} at any byte leaves nothing used up`, async () => {
     // Several at once, so that all of it takes less time.
-    const LANES = 8;
+    const LANES = 16;
     const length = await lengthOfAnswer();
     const lane = async (first: number) =>
       await acrossNetwork({}, async ({ client, connection, server, proxy, told }) => {

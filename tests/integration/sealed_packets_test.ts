@@ -319,7 +319,7 @@ Deno.test("sealed packets cross cuts: each is opened once, and in order", async 
 });
 
 Deno.test("more sealed packets than may be opened in a second all arrive, in order", async () => {
-  await withServer({ encryptKeys: await serverKeys() }, async ({ server, honest }) => {
+  await withServer({ encryptKeys: await serverKeys() }, async ({ server, honest, time }) => {
     const ran: unknown[] = [];
     server.bindAction("vote", (data) => ran.push(data), { sealed: true });
     const packets = await Promise.all(Array.from({ length: 160 }, (_, n) => sealed("vote", n)));
@@ -328,7 +328,7 @@ Deno.test("more sealed packets than may be opened in a second all arrive, in ord
     const start = performance.now();
     for (const packet of packets) await client.sendPacket(packet);
     await honest.rounds(3);
-    await within(client.delivered(), "all of them to be handed over");
+    await time.leapUntil(client.delivered(), "all of them being handed over");
     assertEquals(ran, [...packets.keys()]);
     // A burst of a hundred, and then a hundred a second.
     assertLess(450, performance.now() - start);
@@ -336,7 +336,8 @@ Deno.test("more sealed packets than may be opened in a second all arrive, in ord
 });
 
 Deno.test("a flood of forgeries costs its sender its turn, and no one else more than a wait", async () => {
-  await withServer({ encryptKeys: await serverKeys() }, async ({ server, register, honest }) => {
+  const options = { encryptKeys: await serverKeys() };
+  await withServer(options, async ({ server, register, honest, time }) => {
     const ran: unknown[] = [];
     server.bindAction("vote", (data) => ran.push(data), { sealed: true });
     const forged = await sealed("vote", "forged");
@@ -346,12 +347,15 @@ Deno.test("a flood of forgeries costs its sender its turn, and no one else more 
     await flooder.send(line.repeat(160));
     await using client = new Client({ port: server.port });
     await client.start();
-    await client.sendPacket(await sealed("vote", "honest"), { delivered: true });
+    const delivered = client.sendPacket(await sealed("vote", "honest"), { delivered: true });
+    await time.leapUntil(delivered, "its being handed over");
     assertEquals(ran, ["honest"]);
     await honest.rounds();
     const connection = server.clients.get(flooder.token)!;
-    await until(() => connection.stats.waiting === 0, "the flood is over");
-    await client.sendPacket(await sealed("vote", "and again"), { delivered: true });
+    const over = until(() => connection.stats.waiting === 0, "the flood is over");
+    await time.leapUntil(over, "the end of the flood");
+    const again = client.sendPacket(await sealed("vote", "and again"), { delivered: true });
+    await time.leapUntil(again, "its being handed over");
     assertEquals(ran, ["honest", "and again"]);
   });
 });

@@ -337,12 +337,13 @@ Deno.test("row 39: a client that meets another key at once says so, and which", 
 
 onBothSidesSecurely(
   "row 40: a plain line after the channel is up closes it",
-  { partialLineTimeoutMs: 200, heartbeatMs: false, deadAfterMs: false },
-  async ({ peer, connection, bindAction, comeBack }) => {
+  { partialLineTimeoutMs: 2_000, heartbeatMs: false, deadAfterMs: false },
+  async ({ peer, connection, bindAction, time, comeBack }) => {
     let heard = 0;
     bindAction("hear", () => void heard++);
     await peer.stream.send(line({ action: "hear", seq: 1 }));
-    await until(() => connection.state === "detached", "it was detached");
+    const detached = until(() => connection.state === "detached", "it was detached");
+    await time.leapUntil(detached, "its being detached");
     await until(() => peer.stream.ended !== undefined, "the socket was closed");
     const again = await comeBack();
     // As many as the first two characters say, when they are taken for a length.
@@ -357,21 +358,23 @@ onBothSidesSecurely(
 
 onBothSidesSecurely(
   "a record that comes slowly but steadily is waited for, one that stands still is not",
-  { partialLineTimeoutMs: 200, heartbeatMs: false, deadAfterMs: false },
-  async ({ peer, connection, bindAction }) => {
+  { partialLineTimeoutMs: 2_000, heartbeatMs: false, deadAfterMs: false },
+  async ({ peer, connection, bindAction, time }) => {
     let heard = 0;
     bindAction("hear", () => void heard++);
-    const record = await peer.seal(line({ ...hear(1), data: "x".repeat(2_000) }));
+    const record = await peer.seal(line({ ...hear(1), data: "x".repeat(20_000) }));
     const start = performance.now();
-    for (let at = 0; at < record.length; at += 100) {
-      await peer.stream.send(record.subarray(at, at + 100));
-      await pause(25);
+    for (let at = 0; at < record.length; at += 1_000) {
+      await peer.stream.send(record.subarray(at, at + 1_000));
+      await pause(1);
+      time.leap(300);
     }
     await peer.ping();
-    assertGreater(performance.now() - start, 400, "it was slow enough");
+    assertGreater(performance.now() - start, 6_000, "it was slow enough");
     assertEquals([connection.state, heard], ["open", 1]);
     await peer.stream.send((await peer.seal(line(hear(2)))).subarray(0, 30));
-    await until(() => connection.state === "detached", "it was detached");
+    const detached = until(() => connection.state === "detached", "it was detached");
+    await time.leapUntil(detached, "its being detached");
     assertEquals(heard, 1);
   },
 );

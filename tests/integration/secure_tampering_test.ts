@@ -20,11 +20,13 @@ interface Touch {
 /** Several at once, so that all of it takes less time. */
 const LANES = 8;
 /** Where a touched line or length makes a side wait for more than comes. */
-const PATIENCE = { handshakeTimeoutMs: 250, partialLineTimeoutMs: 250 };
+const PATIENCE = { handshakeTimeoutMs: 500, partialLineTimeoutMs: 500 };
 
 /** Lets each of these happen to a session, one connection after the other. */
 async function touchAll(touches: Touch[]): Promise<void> {
-  const lane = async (first: number) => {
+  const lane = async (first: number, ready: PromiseWithResolvers<void>[]) => {
+    // One after the other: all at once may take longer than the time that one has.
+    await ready[first - 1]?.promise;
     let touch: Touch | undefined;
     let touched: Unit["link"] | undefined;
     const change: Change = (unit) => {
@@ -46,6 +48,8 @@ async function touchAll(touches: Touch[]): Promise<void> {
       client.bindAction("n", (n) => void seen.client.push(n));
       const { token } = client;
       let sent = 0;
+      ready[first].resolve();
+      await within(ready.at(-1)!.promise, "all to be connected");
       const send = () => {
         client.sendPacket({ action: "n", data: sent });
         connection.sendPacket({ action: "n", data: sent++ });
@@ -76,7 +80,8 @@ async function touchAll(touches: Touch[]): Promise<void> {
       assertFalse(told.some((what) => what.includes("onSessionLost")));
     });
   };
-  await Promise.all(Array.from({ length: LANES }, (_, first) => lane(first)));
+  const ready = Array.from({ length: LANES }, () => Promise.withResolvers<void>());
+  await Promise.all(ready.map((_, first) => lane(first, ready)));
 }
 
 const DIRECTIONS = ["toServer", "toClient"] as const;

@@ -18,6 +18,7 @@ import {
   RequestError,
   Server,
 } from "../../mod.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { RawPeer, RawServer } from "../support/raw_peer.ts";
 import { onBothSides } from "../support/scene.ts";
 import { pause, settle, turn, until, within } from "../support/wait.ts";
@@ -297,6 +298,7 @@ Deno.test("options of a wrong type or out of range are refused by the constructo
 // Signals
 
 Deno.test("an abort calls a client's start off with its reason, at whatever stage", async () => {
+  using time = new LeapingTime();
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = new Client({ port: listener.addr.port });
   const reason = { why: "too slow" };
@@ -317,7 +319,7 @@ Deno.test("an abort calls a client's start off with its reason, at whatever stag
   const hello = new Uint8Array(1_000);
   do conns.push(await listener.accept()); while (!await conns.at(-1)!.read(hello).catch(() => 0));
   later.abort(reason);
-  assertStrictEquals(await within(shaking, "the start to be called off"), reason);
+  assertStrictEquals(await time.leapUntil(shaking, "the start being called off"), reason);
   assertEquals(client.state, "idle");
   for (const conn of conns) conn.close();
   listener.close();

@@ -90,12 +90,14 @@ Deno.test("a session that a bad number has ended cannot be resumed", async () =>
 onBothSidesOfSession(
   "row 21: a seq seen before is dropped, and acknowledged again",
   {},
-  async ({ peer, connection, bindAction }) => {
+  async ({ peer, connection, bindAction, time }) => {
     const heard: unknown[] = [];
     bindAction("hear", (data) => void heard.push(data));
     await peer.sendPacket({ action: "hear", data: "once", seq: 1 });
     await handedOver(peer, 1);
     await peer.sendPacket({ action: "hear", data: "again", seq: 1 });
+    await until(() => connection.stats.ignored === 1, "it was dropped");
+    time.leap(2_000);
     await acknowledged(peer, 1);
     await peer.sendPacket({ action: "hear", data: "next", seq: 2 });
     await handedOver(peer, 2);

@@ -17,6 +17,9 @@ Deno.test("sessions that come and go leave no descriptor, no timer and no memory
   const [deno, ...args] = programCommand("tests/support/session_cycles.ts");
   args.splice(-1, 0, "--v8-flags=--expose-gc");
   await using process = new Process(deno, [...args, String(CYCLES)]);
+  for (let tenth = 1; tenth <= 10; tenth++) {
+    assertEquals(await process.line(), String(tenth * CYCLES / 10));
+  }
   const { resumes, early, late } = await process.object() as {
     resumes: number;
     early: Measured;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { Client, ConnectionError, RequestError, Server } from "../../mod.ts";
 import { HonestClient, serveHonestly } from "../support/honest.ts";
+import { LeapingTime } from "../support/leaping_time.ts";
 import { hello, line, RawPeer } from "../support/raw_peer.ts";
 import { pause, until, within } from "../support/wait.ts";
 
@@ -120,6 +121,7 @@ Deno.test("close() refuses options of a wrong type, and the server goes on", asy
 });
 
 Deno.test("clients in the middle of the handshake are told GOING_AWAY", async () => {
+  using time = new LeapingTime();
   const gate = Promise.withResolvers<boolean>();
   let asked = 0;
   const server = new Server({
@@ -142,7 +144,7 @@ Deno.test("clients in the middle of the handshake are told GOING_AWAY", async ()
   await Promise.all([silent.refused("GOING_AWAY"), raw.refused("GOING_AWAY")]);
   const error = await starting;
   assertEquals([error.name, error.code, error.message], ["ConnectionError", "GOING_AWAY", "bye"]);
-  await within(closing, "the server's end");
+  await time.leapUntil(closing, "the server's end");
   assertEquals(server.loops[1].waitsFor, "0 clients to shake hands");
   await stubborn.refused("GOING_AWAY");
   gate.resolve(true);
@@ -167,6 +169,7 @@ Deno.test("clients that wait to be accepted when the server closes lose their co
 });
 
 Deno.test("close() waits for connections that are just ending", async () => {
+  using time = new LeapingTime();
   const server = new Server({ port: 0 });
   await server.start();
   const peer = await RawPeer.register({ port: server.port });
@@ -175,7 +178,10 @@ Deno.test("close() waits for connections that are just ending", async () => {
   await peer.send("nonsense\n");
   await until(() => server.clients.size === 0, "the server ended it");
   assertEquals(connection.state, "closing");
-  await server.close();
+  const closing = server.close();
+  time.leap(500);
+  assertEquals(connection.state, "closing");
+  await time.leapUntil(closing, "the server's end");
   assertEquals(connection.state, "closed");
   await peer.close();
 });
@@ -186,13 +192,16 @@ Deno.test("nobody waits for the end of a socket over which the last line has com
   const peer = await RawPeer.register({ port: server.port });
   const connection = server.clients.get(peer.token)!;
   // It never ends its own side.
+  const start = performance.now();
   await peer.send(line({ action: "@close", data: { code: "CLOSED" } }));
-  await until(() => server.clients.size === 0, "the server ended it");
-  assertEquals(connection.state, "closed");
+  await connection.closed;
+  // Others are given a second.
+  assertLess(performance.now() - start, 900);
   await peer.close();
 });
 
 Deno.test("close() does not wait for a client that neither reads nor ends", async () => {
+  using time = new LeapingTime();
   const server = new Server({ port: 0, drainTimeoutMs: 100 });
   await server.start();
   const peer = await RawPeer.register({ port: server.port });
@@ -202,7 +211,7 @@ Deno.test("close() does not wait for a client that neither reads nor ends", asyn
     connection.sendPacket({ action: "n", data: "x".repeat(50_000) });
     await pause(0);
   }
-  await within(server.close(), "the server's end");
+  await time.leapUntil(server.close(), "the server's end");
   await peer.close();
 });
 

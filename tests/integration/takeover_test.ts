@@ -3,11 +3,12 @@
 
 import { assert, assertEquals, assertFalse, assertStrictEquals } from "@std/assert";
 import type { Connection, ServerOptions } from "../../mod.ts";
+import type { OnBytes } from "../support/faulty_proxy.ts";
 import { withNetwork } from "../support/network_scene.ts";
 import { hello, RawPeer, type RawWelcome } from "../support/raw_peer.ts";
 import { comeBack, handedOver, nextNumbered, resumeOf } from "../support/raw_session.ts";
 import { type ServerScene, withServer } from "../support/scene.ts";
-import { pause, settle, until, within } from "../support/wait.ts";
+import { pause, until, within } from "../support/wait.ts";
 
 /** A client with a session, and what was heard of it. */
 interface Held extends ServerScene {
@@ -74,13 +75,18 @@ Deno.test("row 26: a resume takes over from a socket that is half open, which is
 });
 
 Deno.test("row 26: bytes that come late over the socket before are not handled again", async () => {
-  await withNetwork({}, async ({ server, client, connection, proxy, resumed }) => {
+  let arrived = 0;
+  const onBytes: OnBytes = (_link, direction, bytes) => {
+    if (direction === "toServer") arrived += bytes.length;
+  };
+  await withNetwork({ onBytes }, async ({ server, client, connection, proxy, resumed }) => {
     const seen: unknown[] = [];
     server.bindAction("n", (n) => void seen.push(n));
     const older = proxy.last!;
     older.silence("toServer");
+    const beforeSilence = arrived;
     for (let n = 0; n < 50; n++) client.sendPacket({ action: "n", data: n });
-    await settle();
+    await until(() => arrived > beforeSilence, "some are on their way");
     older.cut("reset", "client");
     await resumed(1);
     await client.delivered();
@@ -289,9 +295,9 @@ for (const isOpen of [true, false]) {
     let verdict: (() => ReturnType<Authenticate>) | undefined;
     const authenticate: Authenticate = (_handshake, held) =>
       held && verdict ? verdict() : { attach: "first" };
-    const options = { authenticate, handshakeTimeoutMs: 300 };
+    const options = { authenticate, handshakeTimeoutMs: 2_000 };
     await withHeld(options, async (held) => {
-      const { peer, connection, connect, heard, told, back, expectErrors } = held;
+      const { peer, connection, connect, heard, told, back, time, expectErrors } = held;
       expectErrors();
       connection.join("all");
       connection.sendPacket({ action: "n", data: 1 });
@@ -305,7 +311,7 @@ for (const isOpen of [true, false]) {
         verdict = refusal;
         const other = await connect();
         await other.send(hello({ session: true, resume: resumeOf(peer) }));
-        await other.refused(code);
+        await time.leapUntil(other.refused(code), "a refusal");
         assertEquals(connection.state, where, what);
         if (isOpen) {
           await peer.sendPacket({ action: "hear", data: what, seq: ++seq });
@@ -405,11 +411,14 @@ Deno.test("a session that times out while authenticate decides is not resumed", 
     isAsked = true;
     return gate.promise;
   };
-  await withHeld({ authenticate, sessionTtlMs: 200 }, async ({ peer, connect, server }) => {
+  await withHeld({ authenticate, sessionTtlMs: 2_000 }, async ({ peer, connect, server, time }) => {
     await peer.reset();
     const late = await connect();
     await late.send(hello({ session: true, resume: resumeOf(peer) }));
     await until(() => isAsked, "it is being decided");
+    time.leap(1_000);
+    assert(server.clients.has(peer.token));
+    time.leap(1_100);
     await until(() => !server.clients.has(peer.token), "its time was over");
     gate.resolve(true);
     const { welcome } = await late.welcomed();

@@ -176,12 +176,16 @@ onBothSidesOfSession(
 onBothSidesOfSession(
   "what was handed over is acknowledged after 64 packets, and the rest a little later",
   {},
-  async ({ peer, bindAction }) => {
+  async ({ peer, connection, bindAction, time }) => {
     bindAction("hear", () => {});
     const packets = Array.from({ length: 72 }, (_, n) => ({ action: "hear", seq: n + 1 }));
     await peer.sendPacket(...packets.slice(0, 64));
     assertEquals((await peer.packet()).ack, 64);
     await peer.sendPacket(...packets.slice(64));
+    await until(() => connection.stats.packetsReceived === 72, "they came");
+    await settle();
+    assertFalse(peer.hasLines);
+    time.leap(2_000);
     assertEquals((await peer.packet()).ack, 72);
   },
 );
@@ -220,7 +224,7 @@ onBothSidesOfSession(
 onBothSidesOfSession(
   "an acknowledgement rides on what is sent anyway",
   {},
-  async ({ peer, connection, bindAction }) => {
+  async ({ peer, connection, bindAction, time }) => {
     bindAction("hear", () => {});
     bindAction("echo", (data) => data);
     await peer.sendPacket({ action: "hear", seq: 1 }, { action: "echo", id: 1, seq: 2 });
@@ -231,6 +235,8 @@ onBothSidesOfSession(
     connection.sendPacket({ action: "n" });
     assertEquals((await peer.packet()).ack, 3);
     await peer.sendPacket({ action: "hear", seq: 4 });
+    await until(() => connection.stats.packetsReceived === 4, "it came");
+    time.leap(2_000);
     assertEquals(await acknowledged(peer, 4).then(({ action }) => action), "@ack");
   },
 );

@@ -3,9 +3,10 @@
 
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { Client, Server, type SessionLoss } from "../../mod.ts";
+import type { OnBytes } from "../support/faulty_proxy.ts";
 import { acrossNetwork, withNetwork } from "../support/network_scene.ts";
 import { IMPATIENT } from "../support/scene.ts";
-import { settle, until, within } from "../support/wait.ts";
+import { until, within } from "../support/wait.ts";
 import { overEachWire, WIRES } from "../support/wires.ts";
 
 overEachWire(
@@ -113,13 +114,18 @@ overEachWire(
 );
 
 overEachWire("bytes that come late over the socket before are not handled again", async (wire) => {
-  await withNetwork({ wire }, async ({ server, client, connection, proxy, resumed }) => {
+  let arrived = 0;
+  const onBytes: OnBytes = (_link, direction, bytes) => {
+    if (direction === "toServer") arrived += bytes.length;
+  };
+  await withNetwork({ wire, onBytes }, async ({ server, client, connection, proxy, resumed }) => {
     const seen: unknown[] = [];
     server.bindAction("n", (n) => void seen.push(n));
     const older = proxy.last!;
     older.silence("toServer");
+    const beforeSilence = arrived;
     for (let n = 0; n < 50; n++) client.sendPacket({ action: "n", data: n });
-    await settle();
+    await until(() => arrived > beforeSilence, "some are on their way");
     older.cut("reset", "client");
     await resumed(1);
     await client.delivered();

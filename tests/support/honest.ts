@@ -6,9 +6,10 @@
 
 import { assertEquals } from "@std/assert";
 import { Client, type ClientOptions, type Server } from "../../mod.ts";
-import { pause, until, within } from "./wait.ts";
+import { until, within } from "./wait.ts";
 
 const NOTES_PER_ROUND = 5;
+const REST_MS = 1;
 
 /** Binds what honest clients need. */
 export function serveHonestly(server: Server): void {
@@ -28,6 +29,7 @@ export class HonestClient implements AsyncDisposable {
   #goal = 0;
   #disorder: string | undefined;
   #isLeaving = false;
+  #wake: () => void = () => {};
 
   private constructor(client: Client) {
     this.#client = client;
@@ -61,6 +63,7 @@ export class HonestClient implements AsyncDisposable {
   async rounds(count = 1): Promise<void> {
     const goal = this.#rounds + count + 1;
     this.#goal = Math.max(this.#goal, goal);
+    this.#wake();
     const done = until(() => this.#rounds >= goal, "the honest client got on with its work");
     await Promise.race([done, this.#working]);
     await done;
@@ -71,6 +74,7 @@ export class HonestClient implements AsyncDisposable {
   async leave(): Promise<void> {
     if (!this.#isLeaving) {
       this.#isLeaving = true;
+      this.#wake();
       await within(this.#working, "the honest client's last round");
       await until(
         () => this.#echoed === this.#noted,
@@ -100,7 +104,15 @@ export class HonestClient implements AsyncDisposable {
       assertEquals(await this.#client.request("honest-ask", this.#noted), this.#noted);
       this.#rounds++;
       // Nobody is kept waiting, and nobody is kept busy.
-      if (this.#rounds >= this.#goal) await pause(1);
+      if (this.#rounds >= this.#goal && !this.#isLeaving) await this.#rest();
     }
+  }
+
+  async #rest(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, REST_MS);
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
   }
 }

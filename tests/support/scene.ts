@@ -16,6 +16,7 @@ import {
   type ServerOptions,
 } from "../../mod.ts";
 import { HonestClient, serveHonestly } from "./honest.ts";
+import { LeapingTime } from "./leaping_time.ts";
 import { Logs } from "./logs.ts";
 import { type RawAddress, RawPeer, RawServer, type RawWelcome } from "./raw_peer.ts";
 import { comeBack, GRANT, letComeBack } from "./raw_session.ts";
@@ -31,6 +32,7 @@ export interface ServerScene {
   address: RawAddress;
   honest: HonestClient;
   logs: Logs;
+  time: LeapingTime;
   /** Connects a stranger, which says nothing yet. */
   connect(from?: string): Promise<RawPeer>;
   /** Connects one that has shaken hands. */
@@ -46,6 +48,7 @@ export interface ClientScene {
   server: RawServer;
   client: Client;
   logs: Logs;
+  time: LeapingTime;
   /** Starts the client against a server that plays its part of the handshake. */
   start(data?: object, more?: string): Promise<RawPeer & RawWelcome>;
   /** Says that this act is right to leave an error in the log. */
@@ -58,6 +61,7 @@ export interface Encounter {
   peer: RawPeer & RawWelcome;
   connection: Connection;
   logs: Logs;
+  time: LeapingTime;
   bindAction(name: string, bind: ActionFunction<unknown, unknown>): void;
   /** Says that this act is right to leave an error in the log. */
   expectErrors(): void;
@@ -81,19 +85,19 @@ export function onBothSides(
   act: (encounter: Encounter) => Promise<void>,
 ): void {
   Deno.test(`${behaviour}, on a server`, async () => {
-    await withServer(limits, async ({ server, register, logs, expectErrors }) => {
+    await withServer(limits, async ({ server, register, logs, time, expectErrors }) => {
       const peer = await register();
       const connection = server.clients.get(peer.token)!;
       const bindAction = server.bindAction.bind(server);
-      await act({ role: "server", peer, connection, logs, bindAction, expectErrors });
+      await act({ role: "server", peer, connection, logs, time, bindAction, expectErrors });
     });
   });
   Deno.test(`${behaviour}, on a client`, async () => {
-    await withHostileServer(limits, async ({ client, start, logs, expectErrors }) => {
+    await withHostileServer(limits, async ({ client, start, logs, time, expectErrors }) => {
       const peer = await start();
       const connection = client.connection!;
       const bindAction = client.bindAction.bind(client);
-      await act({ role: "client", peer, connection, logs, bindAction, expectErrors });
+      await act({ role: "client", peer, connection, logs, time, bindAction, expectErrors });
     });
   });
 }
@@ -110,7 +114,7 @@ export function onBothSidesOfSession(
   said: object = {},
 ): void {
   Deno.test(`${behaviour}, on a server`, async () => {
-    await withServer(limits, async ({ server, register, adopt, logs, expectErrors }) => {
+    await withServer(limits, async ({ server, register, adopt, logs, time, expectErrors }) => {
       const peer = await register({ session: true, ...said });
       const connection = server.clients.get(peer.token)!;
       let last = peer;
@@ -119,6 +123,7 @@ export function onBothSidesOfSession(
         peer,
         connection,
         logs,
+        time,
         expectErrors,
         bindAction: server.bindAction.bind(server),
         async drop() {
@@ -131,7 +136,7 @@ export function onBothSidesOfSession(
   });
   Deno.test(`${behaviour}, on a client`, async () => {
     await withHostileServer({ ...IMPATIENT, ...limits }, async (scene) => {
-      const { server, client, start, logs, expectErrors } = scene;
+      const { server, client, start, logs, time, expectErrors } = scene;
       const peer = await start({ ...GRANT, ...said });
       const connection = client.connection!;
       let last: RawPeer = peer;
@@ -140,6 +145,7 @@ export function onBothSidesOfSession(
         peer,
         connection,
         logs,
+        time,
         expectErrors,
         bindAction: client.bindAction.bind(client),
         async drop() {
@@ -179,6 +185,7 @@ export async function withServer(
   options: ServerOptions,
   act: (scene: ServerScene) => Promise<void>,
 ): Promise<void> {
+  using time = new LeapingTime(() => honest.rounds());
   await using logs = await Logs.capture();
   const { path, secure, tls } = options;
   const isTls = DEFAULT_WIRE === "tls";
@@ -209,6 +216,7 @@ export async function withServer(
     address,
     honest,
     logs,
+    time,
     async connect(from) {
       const peer = await RawPeer.connect(address, from);
       peers.push(peer);
@@ -262,6 +270,7 @@ export async function withHostileServer(
       server,
       client,
       logs: elsewhere.logs,
+      time: elsewhere.time,
       async start(data, more) {
         const [peer] = await Promise.all([server.register(data, more), client.start()]);
         tokens.push(peer.token);

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ActionFunction, Connection, ConnectionLimits } from "../../mod.ts";
 import { CLIENT, SERVER } from "./identities.ts";
+import type { LeapingTime } from "./leaping_time.ts";
 import type { Logs } from "./logs.ts";
 import { noiseKeys, NoisePeer } from "./noise_peer.ts";
 import type { RawPeer, RawWelcome } from "./raw_peer.ts";
@@ -23,6 +24,7 @@ export interface SecureEncounter {
   peer: SecurePeer;
   connection: Connection;
   logs: Logs;
+  time: LeapingTime;
   bindAction(name: string, bind: ActionFunction<unknown, unknown>): void;
   /** Comes back, or lets the client come back, with all up to this number handed over. */
   comeBack(ack?: number): Promise<SecurePeer>;
@@ -36,7 +38,7 @@ export function onBothSidesSecurely(
 ): void {
   Deno.test(`${behaviour}, on a server`, async () => {
     await withServer({ ...limits, secure: SERVER }, async (scene) => {
-      const { server, connect, logs } = scene;
+      const { server, connect, logs, time } = scene;
       const keys = noiseKeys(CLIENT);
       const open = async () => await NoisePeer.connect(await connect(), { keys });
       const peer = await open();
@@ -48,6 +50,7 @@ export function onBothSidesSecurely(
         peer,
         connection,
         logs,
+        time,
         bindAction: server.bindAction.bind(server),
         async comeBack(ack) {
           const again = await open();
@@ -62,7 +65,7 @@ export function onBothSidesSecurely(
   Deno.test(`${behaviour}, on a client`, async () => {
     const secure = { pin: SERVER.fingerprint, identity: CLIENT };
     await withHostileServer({ ...IMPATIENT, ...limits, secure }, async (scene) => {
-      const { server, client, logs } = scene;
+      const { server, client, logs, time } = scene;
       const keys = noiseKeys(SERVER);
       const open = async () => await NoisePeer.accept(await server.accept(), { keys });
       const starting = client.start();
@@ -75,6 +78,7 @@ export function onBothSidesSecurely(
         peer,
         connection,
         logs,
+        time,
         bindAction: client.bindAction.bind(client),
         async comeBack(ack = 0) {
           const again = await open();

@@ -7,6 +7,10 @@
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 
+// Who waits for sockets has as much time as ever, also where a test passes the time in.
+const { setTimeout, clearTimeout } = globalThis;
+const now = performance.now.bind(performance);
+
 /** Far longer than anything here takes, so that only what will never come runs into it. */
 export const PATIENCE_MS = 10_000;
 
@@ -40,9 +44,9 @@ export async function until(
   what: string | (() => string),
   ms: number = PATIENCE_MS,
 ): Promise<void> {
-  const deadline = performance.now() + ms;
+  const deadline = now() + ms;
   for (let look = 0; !condition(); look++) {
-    if (performance.now() > deadline) {
+    if (now() > deadline) {
       throw new AssertionError(
         `Waited ${ms} ms until ${typeof what === "string" ? what : what()}.`,
       );
@@ -54,13 +58,12 @@ export async function until(
 /** Resolves to what a number is when it stands still, above zero. */
 export async function untilStill(number: () => number, what: string): Promise<number> {
   let last = 0;
-  let since = performance.now();
+  let since = now();
   await until(() => {
-    const now = performance.now();
     const isStill = number() === last && last > 0;
-    if (!isStill) since = now;
+    if (!isStill) since = now();
     last = number();
-    return now - since > STILL_MS;
+    return now() - since > STILL_MS;
   }, what);
   return last;
 }

@@ -3,7 +3,7 @@ import { Client, type Connection, Server } from "../../../mod.ts";
 import { CommandError } from "../../../tools/command_error.ts";
 import { candidates, commandOf, COMMANDS, completesOf, words } from "../../../tools/commands.ts";
 import type { Instance } from "../../../tools/connections.ts";
-import { formatTable } from "../../../tools/output.ts";
+import { formatTable } from "../../../tools/table.ts";
 
 const A = "01a20270-6662-747f-83e2-79902a25c822";
 const B = "01a20270-6663-7a00-9000-79902a25d901";

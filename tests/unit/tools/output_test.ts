@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { formatTable, safeJson } from "../../../tools/output.ts";
+import { safeJson } from "../../../tools/output.ts";
+import { formatTable } from "../../../tools/table.ts";
 
 Deno.test("a table's columns stand under their heads, texts to the left and numbers to the right", () => {
   assertEquals(
