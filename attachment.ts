@@ -87,6 +87,8 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
     this.#isReceiving = true;
     try {
       this.#host.receive(line);
+      // So that it goes on while the rest of what it has sent is handled.
+      this.wire.writeEarly();
     } finally {
       this.#isReceiving = false;
     }

@@ -39,7 +39,7 @@ export interface WireHolder {
 
 /** Above this much waiting, senders that wait are asked to. It is one large write. */
 const HIGH_WATER = 65_536;
-/** So much is written before the turn is over: both sides then work at a time. */
+/** So much may be written before the turn is over. */
 const EARLY_BYTES = 4_096;
 /** What a connection that was busy keeps of its write buffers: a flush up to the mark, with room. */
 const MAX_KEPT_BYTES = 2 * HIGH_WATER;
@@ -52,8 +52,7 @@ const MIN_TAKEN_BYTES = 65_536;
 /**
  * A wire is never reset: whoever comes back gets a new one.
  *
- * It reads when it is asked to. It writes by itself: all lines of a turn at once, but for a long turn,
- * which the other side need not wait for.
+ * It reads when it is asked to. It writes by itself, all lines of a turn at once.
  */
 export class Wire implements Sweepable {
   /** For the sweep. */
@@ -244,10 +243,15 @@ export class Wire implements Sweepable {
     return lines[0];
   }
 
-  /** Queues a line. The lines of a turn are written together, at its end or when they are many. */
+  /** Queues a line. All of a turn's lines are written at once, at its end. */
   write(line: string): void {
     if (this.#state !== "open") return;
     this.#push(line);
+  }
+
+  /** Writes before the end of the turn what makes a write of its own: the other side waits for it. */
+  writeEarly(): void {
+    if (this.#writing === "soon" && this.#waiting.minLength >= EARLY_BYTES) this.#writeAll();
   }
 
   /** Resolves when a sender that can wait need not any more, or when the wire has ended. */
@@ -350,7 +354,6 @@ export class Wire implements Sweepable {
       this.#writing = "soon";
       queueMicrotask(() => this.#writeAll());
     }
-    if (this.#writing === "soon" && this.#waiting.minLength >= EARLY_BYTES) this.#writeAll();
     const { stallTimeoutMs } = this.#limits;
     if (stallTimeoutMs !== false && !this.#stall.isRunning && this.#isBehind()) {
       this.#stall.start(this.#sweep.now(), stallTimeoutMs);

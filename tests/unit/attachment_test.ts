@@ -60,6 +60,22 @@ function arrive({ arrivals }: NonNullable<Session<unknown>["delivery"]>, count: 
   }
 }
 
+Deno.test("a peer hears of the first of a batch while the rest of it is handled", async () => {
+  const scene = makeScene();
+  const heard: number[] = [];
+  scene.onLine = () => {
+    heard.push(scene.wire.linesOffered);
+    scene.wire.write("x".repeat(999));
+  };
+  await scene.far.send("line\n".repeat(20));
+  await until(() => scene.events.length === 20, "all were told");
+  assertEquals(heard.slice(0, 4), [0, 0, 0, 0]);
+  // No more than that: the next write would be another one.
+  assertEquals(heard.slice(6), Array(14).fill(heard[6]));
+  assert(heard[6] >= 4, `${heard}`);
+  await scene.attachment.release(LEFT, "at once");
+});
+
 Deno.test("it reads its wire from the first moment on, and tells what comes", async () => {
   const scene = makeScene();
   await scene.far.send("one\ntwo\n");

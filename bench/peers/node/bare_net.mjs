@@ -8,6 +8,8 @@ import { Buffer } from "node:buffer";
 
 /** A flood writes when so much of it waits. */
 export const BATCH_LENGTH = 65_536;
+/** Replies are written when so much of them waits. */
+export const EARLY_LENGTH = 4_096;
 const LINE_FEED = 10;
 
 /**

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { createServer } from "node:net";
 import { answerAsServer } from "../commands.mjs";
-import { readPackets } from "./bare_net.mjs";
+import { EARLY_LENGTH, readPackets } from "./bare_net.mjs";
 
 const sockets = new Set();
 
@@ -29,6 +29,9 @@ const server = createServer({ noDelay: true }, (socket) => {
       } else {
         replies += JSON.stringify({ data, id }) + "\n";
       }
+      if (replies.length < EARLY_LENGTH) continue;
+      socket.write(replies);
+      replies = "";
     }
     if (replies !== "") socket.write(replies);
   });
