@@ -232,6 +232,20 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: [OUTBOX_TEST, WINDOW_TEST],
   },
   {
+    name: "a process that was stopped finds everybody dead",
+    file: "sweep.ts",
+    from: "this.#stopped += Math.max(0,",
+    to: "this.#stopped += Math.min(0,",
+    caughtBy: [SWEEP_TEST],
+  },
+  {
+    name: "a busy process has a clock that stands still",
+    file: "sweep.ts",
+    from: "this.#stopped - this.#timerAt - BUSY_MS);",
+    to: "this.#stopped - this.#timerAt);",
+    caughtBy: [SWEEP_TEST],
+  },
+  {
     name: "an entry that is put off is looked at no more",
     file: "sweep.ts",
     from: "      this.by(entry, entry.nextDeadline());\n    }",
