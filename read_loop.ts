@@ -44,12 +44,16 @@ const DONE: Promise<void> = Promise.resolve();
 export class ReadLoop {
   readonly #parts: ReadLoopParts;
   readonly #pace: TokenBucket | undefined;
+  /** Ends the wait of the moment. */
+  #goOn = () => {};
 
   constructor(parts: ReadLoopParts) {
     this.#parts = parts;
-    const { limits: { maxPacketsPerSecond }, sweep } = parts;
+    const { limits: { maxPacketsPerSecond }, sweep, wire } = parts;
     if (maxPacketsPerSecond !== false) {
       this.#pace = new TokenBucket(maxPacketsPerSecond, sweep.now());
+      // Once: what each wait asked of it would be kept for as long as the wire lives.
+      wire.closed.then(() => this.#goOn());
     }
   }
 
@@ -81,14 +85,15 @@ export class ReadLoop {
   }
 
   async #keepPace(pace: TokenBucket): Promise<void> {
-    const { sweep, wire } = this.#parts;
+    const { sweep } = this.#parts;
     const waitMs = pace.take(sweep.now());
     if (waitMs === 0) return;
     // What came before is not to wait for the rest.
     this.#parts.batchEnded();
     const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goOn = resolve;
     const callOff = sweep.after(waitMs, resolve);
-    await Promise.race([promise, wire.closed]);
+    await promise;
     callOff();
   }
 

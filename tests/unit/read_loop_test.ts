@@ -211,6 +211,23 @@ Deno.test("a loop that waits for its pace ends with its wire", async () => {
   await scene.run;
 });
 
+Deno.test("a loop that waits again and again for its pace leaves nothing with its wire for it", async () => {
+  using scene = new Scene({ maxPacketsPerSecond: 10 });
+  const { closed } = scene.wire;
+  const then = closed.then.bind(closed);
+  let waiting = 0;
+  closed.then = (...args) => {
+    waiting++;
+    return then(...args);
+  };
+  await scene.arrive(...Array.from({ length: 10 }, () => "burst"));
+  for (let n = 0; n < 5; n++) {
+    await scene.arrive(`${n}`);
+    assertEquals(await scene.pass(100), [`${n}`, "batch"]);
+  }
+  assertEquals(waiting, 0);
+});
+
 // Too much waits
 
 Deno.test("without a session reading pauses while more packets wait than may", async () => {
