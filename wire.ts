@@ -62,7 +62,7 @@ const NO_DECODER = new LineDecoder();
 /**
  * A wire is never reset: whoever comes back gets a new one.
  *
- * It reads when it is asked to. It writes by itself, all lines of a turn at once.
+ * It reads when it is asked to. It writes by itself, many lines at once.
  */
 export class Wire implements Sweepable {
   /** For the sweep. */
@@ -253,7 +253,10 @@ export class Wire implements Sweepable {
     return lines[0];
   }
 
-  /** Queues a line. All of a turn's lines are written at once, at its end. */
+  /**
+   * Queues a line. All of a turn's lines are written at once, at its end, unless
+   * {@linkcode Wire.writeEarly} is called before; what comes while a write is under way goes out together.
+   */
   write(line: string): void {
     if (this.#state !== "open") return;
     this.#push(line);
