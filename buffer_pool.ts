@@ -10,7 +10,8 @@ export const POOLED_BYTES = 2_048;
 const MAX_KEPT_BUFFERS = 4_096;
 
 /**
- * The buffers of many connections, most of which have nothing to write: those that are silent hold none.
+ * The buffers of many connections, most of which have nothing to write: those that are silent hold none,
+ * unless they had more to write than one holds (see `TextBuffer`).
  * What was given back last is lent first, as it is still in the processor's cache.
  */
 export class BufferPool {

@@ -117,6 +117,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   #info: CloseInfo | undefined;
   #undelivered: Undelivered | undefined;
   #pingsAfterTurn = false;
+  /** The wire that is to have room before one who waits asks for an acknowledgement. */
+  #asksAfter: Wire | undefined;
   #lastAttempt = 0;
   #earlierBytesReceived = 0;
   #earlierBytesSent = 0;
@@ -318,7 +320,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     this.#attachment = this.#attach(wire);
     // What was sent meanwhile may have filled it.
     this.#attachment.pulse?.checkWindow();
-    if (this.session.delivery?.window.isAwaited || this.#outbox.isShortOfRoom) this.#askForAck();
+    if (this.session.delivery?.window.isAwaited) this.#askForAck();
+    else this.#askForRoom();
   }
 
   /** Lets go of the wire. What was said over it is no longer heard. */
@@ -390,7 +393,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   /** For the intake: the window may have room again. */
   acknowledged(): void {
     this.#outbox.admit();
-    if (this.#outbox.isShortOfRoom) this.#askForAck();
+    this.#askForRoom();
     this.#attachment.pulse?.checkWindow({ isProgress: true });
     if (this.#state === "draining") this.inbox.changes.notify();
   }
@@ -430,7 +433,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     if (signal?.aborted) return rejected(signal.reason);
     const entered = this.#outbox.send(head, signal);
     this.#attachment.pulse?.checkWindow();
-    if (this.#outbox.isShortOfRoom) this.#askForAck();
+    this.#askForRoom();
     if (delivered) {
       const arrived = this.#delivered(entered ?? DONE);
       return harmless(signal ? abortable(arrived, signal) : arrived);
@@ -470,6 +473,20 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
       this.#pingsAfterTurn = false;
       this.sendControl("@ping");
     });
+  }
+
+  /** The same where one waits for room: once the peer has taken what it was sent before. */
+  #askForRoom(): void {
+    if (!this.#outbox.isAwaited) return;
+    const wire = this.#wire;
+    if (this.#outbox.isShortOfRoom) this.#askForAck();
+    else if (wire.isCongested && this.#asksAfter !== wire) {
+      this.#asksAfter = wire;
+      wire.room().then(() => {
+        if (this.#asksAfter === wire) this.#asksAfter = undefined;
+        this.#askForRoom();
+      });
+    }
   }
 
   /** Answers a request. `false` if the packet is none, or has been answered. */

@@ -9,8 +9,6 @@
 
 /** Bytes are looked at by so many: a number has a bit for each. */
 export const BLOCK_BYTES = 64;
-/** How many bytes fit into the memory of a scan. */
-export const PIECE_BYTES = 65_536;
 /** What a scan returns that found brackets nested too deep. */
 export const TOO_DEEP = 0x7fff_ffff;
 
@@ -252,6 +250,7 @@ function moduleOf(code: Code): Uint8Array<ArrayBuffer> {
     ...[0x00, ...textBytes("asm"), 1, 0, 0, 0],
     ...section(1, [[0x60, ...list(PARAMETERS.map((type) => [type])), ...list([[I32]])]]),
     ...section(3, [[0]]),
+    // A single page of memory: 64 KiB.
     ...section(5, [[0, 1]]),
     ...section(7, [[...named("memory"), 2, 0], [...named("scan"), 0, 0]]),
     ...section(10, [sized([...list(variables), ...code])]),

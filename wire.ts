@@ -49,10 +49,20 @@ const LINGER_MS = 1_000;
 const MIN_LINE_BYTES_PER_SECOND = 1_024;
 const MIN_TAKEN_BYTES = 65_536;
 
+/** What a wire that has ended has in the place of its own. It asks nothing of them any more. */
+const NO_TRANSPORT: Transport = {
+  address: "nowhere",
+  read: () => Promise.resolve(null),
+  write: (bytes) => Promise.resolve(bytes.length),
+  closeWrite: () => Promise.resolve(),
+  close: () => {},
+};
+const NO_DECODER = new LineDecoder();
+
 /**
  * A wire is never reset: whoever comes back gets a new one.
  *
- * It reads when it is asked to. It writes by itself, all lines of a turn at once.
+ * It reads when it is asked to. It writes by itself, many lines at once.
  */
 export class Wire implements Sweepable {
   /** For the sweep. */
@@ -62,8 +72,8 @@ export class Wire implements Sweepable {
   /** Who is told of faults. Without one they end the wire. */
   holder: WireHolder | undefined;
 
-  readonly #transport: Transport;
-  readonly #decoder: LineDecoder;
+  #transport: Transport;
+  #decoder: LineDecoder;
   readonly #limits: ResolvedLimits;
   readonly #sweep: Sweep;
   readonly #changes = new Changes();
@@ -243,7 +253,10 @@ export class Wire implements Sweepable {
     return lines[0];
   }
 
-  /** Queues a line. All of a turn's lines are written at once, at its end. */
+  /**
+   * Queues a line. All of a turn's lines are written at once, at its end, unless
+   * {@linkcode Wire.writeEarly} is called before; what comes while a write is under way goes out together.
+   */
   write(line: string): void {
     if (this.#state !== "open") return;
     this.#push(line);
@@ -434,10 +447,14 @@ export class Wire implements Sweepable {
   #close(): void {
     if (this.#isClosed()) return;
     this.#state = "closed";
+    const transport = this.#transport;
     // Whoever holds a wire that has ended holds no memory by it.
     this.#waiting = this.#spare = new TextBuffer(0);
+    this.#transport = NO_TRANSPORT;
+    this.#decoder = NO_DECODER;
+    this.#chunk = undefined;
     this.#sweep.delete(this);
-    this.#transport.close();
+    transport.close();
     this.#changes.notify();
     this.#closed.settle();
   }

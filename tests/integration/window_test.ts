@@ -312,6 +312,36 @@ onBothSidesOfSession(
   },
 );
 
+onBothSidesOfSession(
+  "room that is waited for behind much is asked for when the peer has taken that",
+  {},
+  async ({ peer, connection }) => {
+    // More than makes a sender wait for the socket, and less than is acknowledged at once.
+    connection.sendPacket({ action: "n", data: "x".repeat(100_000) });
+    const waiting = connection.sendPacket({ action: "n", data: "y".repeat(1_000_000) });
+    assertEquals((await peer.packet()).action, "n");
+    assertEquals((await peer.packet()).action, "@ping");
+    await peer.sendPacket({ action: "@pong", ack: 1 });
+    await within(waiting, "the room");
+  },
+);
+
+onBothSidesOfSession(
+  "room that is waited for behind much is asked for again over the next socket",
+  {},
+  async ({ peer, connection, drop, comeBack }) => {
+    connection.sendPacket({ action: "n", data: "x".repeat(100_000) });
+    const waiting = connection.sendPacket({ action: "n", data: "y".repeat(1_000_000) });
+    await drop();
+    const again = await comeBack();
+    const packets = [await again.packet(), await again.packet()];
+    assertEquals(packets.map(({ action }) => action), ["n", "@ping"]);
+    await again.sendPacket({ action: "@pong", ack: 1 });
+    await within(waiting, "the room");
+    assertEquals(peer.hasLines, false);
+  },
+);
+
 // Slow handlers
 
 onBothSidesOfSession(

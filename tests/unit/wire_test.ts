@@ -13,6 +13,7 @@ import type { Transport } from "../../transport.ts";
 import { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
 import { FakeTime } from "../support/fake_time.ts";
+import { collectGarbage } from "../support/garbage.ts";
 import { settle } from "../support/wait.ts";
 
 /** Takes what is written when it is told to, and says nothing itself. */
@@ -277,6 +278,34 @@ Deno.test("a write that fails ends the wire, and whoever holds it is told why, o
   await settle();
   assertEquals([faults.length, transport.closes, transport.written], [1, 1, ""]);
   assertStrictEquals(await assertRejects(() => wire.read()), faults[0]);
+});
+
+Deno.test("whoever holds a wire that has ended holds nothing by it of what came in", async () => {
+  const wires: Wire[] = [];
+  const transports: WeakRef<Transport>[] = [];
+  // In a function of its own, that nothing of it stays behind here.
+  const begin = async () => {
+    const { transport, wire } = makeScripted();
+    wires.push(wire);
+    transports.push(new WeakRef(transport));
+    transport.put("x".repeat(1_000_000));
+    const reading = wire.read();
+    await settle();
+    return reading;
+  };
+  const held = async () => {
+    await collectGarbage();
+    return Deno.memoryUsage().external;
+  };
+  const before = await held();
+  const reads = Array.from({ length: 10 }, begin);
+  await settle();
+  assert(await held() - before > 9_000_000);
+  for (const wire of wires) wire.abort();
+  for (const read of reads) assertEquals(await read, undefined);
+  reads.length = 0;
+  assertLess(await held() - before, 1_000_000);
+  assertEquals(transports.map((transport) => transport.deref()), wires.map(() => undefined));
 });
 
 Deno.test("a write that fails where nobody holds the wire ends it all the same", async () => {
