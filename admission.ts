@@ -7,7 +7,6 @@
 import { getLogger } from "@logtape/logtape";
 import { abortable } from "./abortable.ts";
 import { AddressCounts, addressKey } from "./addresses.ts";
-import { BufferPool } from "./buffer_pool.ts";
 import { Changes } from "./changes.ts";
 import type { Connection } from "./connection.ts";
 import { HandshakeError, PnetworkError } from "./errors.ts";
@@ -77,7 +76,6 @@ export class Admission {
   readonly #changes = new Changes();
   readonly #handshakes = new Set<AbortController>();
   readonly #addresses = new AddressCounts();
-  readonly #buffers = new BufferPool();
   #waitsFor = "start()";
   #isClosed = false;
 
@@ -221,8 +219,7 @@ export class Admission {
   ): Promise<void> {
     const { limits, sweep, register } = this.#parts;
     const maxFirstLineBytes = limits.maxHandshakeBytes;
-    const buffers = this.#buffers;
-    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep, buffers });
+    const wire = new Wire(transport, { limits, maxFirstLineBytes, sweep });
     const { signal } = handshake;
     try {
       const hello = await abortable(readHello(wire), signal);

@@ -4,31 +4,45 @@
  * @module
  */
 
-/** How large each of them is. Most lines fit in, three bytes counted for each character. */
-export const POOLED_BYTES = 2_048;
-/** No more than 8 MiB are kept for the next rush. */
-const MAX_KEPT_BUFFERS = 4_096;
+/** Most lines fit into the smallest, three bytes counted for each character. */
+export const MIN_BUFFER_BYTES = 2_048;
+/** Larger ones are made when they are needed, and not kept. */
+export const MAX_BUFFER_BYTES = 131_072;
+/** So much is kept for the next rush. */
+const MAX_KEPT_BYTES = 8 * 1_024 * 1_024;
 
 /**
- * The buffers of many connections, most of which have nothing to write: those that are silent hold none,
- * unless they had more to write than one holds (see `TextBuffer`).
+ * The buffers of many connections, most of which have nothing to write: those that are silent hold none.
  * What was given back last is lent first, as it is still in the processor's cache.
  */
 export class BufferPool {
-  readonly #free: Uint8Array[] = [];
+  /** By their size, a power of two. */
+  readonly #free = new Map<number, Uint8Array[]>();
+  #bytes = 0;
 
-  /** How many lie here. */
-  get size(): number {
-    return this.#free.length;
+  /** How much lies here. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
-  /** Lends one. What is in it is left from before. */
-  take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(POOLED_BYTES);
+  /** Lends one of at least this size. What is in it is left from before. */
+  take(bytes: number): Uint8Array {
+    if (bytes > MAX_BUFFER_BYTES) return new Uint8Array(bytes);
+    let size = MIN_BUFFER_BYTES;
+    while (size < bytes) size *= 2;
+    const buffer = this.#free.get(size)?.pop();
+    if (!buffer) return new Uint8Array(size);
+    this.#bytes -= size;
+    return buffer;
   }
 
   /** Takes one back that nobody reads or writes any more. */
   give(buffer: Uint8Array): void {
-    if (this.#free.length < MAX_KEPT_BUFFERS) this.#free.push(buffer);
+    const size = buffer.length;
+    if (size > MAX_BUFFER_BYTES || this.#bytes + size > MAX_KEPT_BYTES) return;
+    const free = this.#free.get(size);
+    if (free) free.push(buffer);
+    else this.#free.set(size, [buffer]);
+    this.#bytes += size;
   }
 }

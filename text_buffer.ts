@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type BufferPool, POOLED_BYTES } from "./buffer_pool.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 import { maxUtf8Length, utf8Length } from "./packet.ts";
 
 /**
@@ -14,32 +14,24 @@ import { maxUtf8Length, utf8Length } from "./packet.ts";
 const MAX_TEXT_LENGTH = 2_048;
 /** Text of that length is measured before room is made for it. */
 const LONG_TEXT_LENGTH = 32_768;
-/** So many times in a row that much less was needed give memory back. */
-const SMALL_USES = 4;
 const EMPTY = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 
 /**
- * Collects lines, and turns them into UTF-8 all at once, in a buffer that is used again: most of what
- * encoding a line costs is the call. What waits for a slow reader waits as bytes: strings would survive one
- * garbage collection after the other, and the heap would grow with them.
+ * Collects lines, and turns them into UTF-8 all at once: most of what encoding a line costs is the call.
+ * What waits for a slow reader waits as bytes: strings would survive one garbage collection after the
+ * other, and the heap would grow with them. While it holds nothing it keeps no memory either.
  */
 export class TextBuffer {
-  readonly #maxKeptBytes: number;
-  readonly #pool: BufferPool | undefined;
+  readonly #pool: BufferPool;
   #bytes: Uint8Array = EMPTY;
   #length = 0;
-  #smallUses = 0;
   /** What comes after these bytes. */
   #text = "";
 
-  /**
-   * @param maxKeptBytes How much memory it keeps while it is empty, if so much was needed lately.
-   * @param pool What lends it memory while it needs little. What it has from there it never keeps.
-   */
-  constructor(maxKeptBytes: number, pool?: BufferPool) {
-    this.#maxKeptBytes = maxKeptBytes;
+  /** @param pool What lends it memory. */
+  constructor(pool: BufferPool) {
     this.#pool = pool;
   }
 
@@ -76,15 +68,9 @@ export class TextBuffer {
     if (this.#text.length >= MAX_TEXT_LENGTH) this.#encode();
   }
 
-  /** Empties it. */
+  /** Empties it. Whoever was given its bytes must be through with them. */
   clear(): void {
-    this.#giveBack();
-    const capacity = this.#bytes.length;
-    this.#smallUses = this.#length < capacity / 8 ? this.#smallUses + 1 : 0;
-    if (capacity > this.#maxKeptBytes || this.#smallUses >= SMALL_USES) {
-      this.#bytes = EMPTY;
-      this.#smallUses = 0;
-    }
+    this.#change(EMPTY);
     this.#length = 0;
     this.#text = "";
   }
@@ -102,18 +88,13 @@ export class TextBuffer {
   #reserve(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#bytes.length) return;
-    const larger = this.#pool && needed <= POOLED_BYTES
-      ? this.#pool.take()
-      : new Uint8Array(Math.max(needed, POOLED_BYTES, this.#bytes.length * 2));
+    const larger = this.#pool.take(Math.max(needed, this.#bytes.length * 2));
     if (this.#length > 0) larger.set(this.#bytes.subarray(0, this.#length));
-    this.#giveBack();
-    this.#bytes = larger;
+    this.#change(larger);
   }
 
-  /** Only what is lent is of that size, where there is a pool. */
-  #giveBack(): void {
-    if (!this.#pool || this.#bytes.length !== POOLED_BYTES) return;
-    this.#pool.give(this.#bytes);
-    this.#bytes = EMPTY;
+  #change(bytes: Uint8Array): void {
+    if (this.#bytes !== EMPTY) this.#pool.give(this.#bytes);
+    this.#bytes = bytes;
   }
 }

@@ -23,12 +23,6 @@ export interface WireOptions {
   maxFirstLineBytes?: number;
   /** What watches its times. */
   sweep: Sweep;
-  /**
-   * What lends it memory to write from.
-   *
-   * @default One of its own.
-   */
-  buffers?: BufferPool;
 }
 
 /** Whoever reads a wire. */
@@ -41,8 +35,8 @@ export interface WireHolder {
 const HIGH_WATER = 65_536;
 /** So much may be written before the turn is over. */
 const EARLY_BYTES = 4_096;
-/** What a connection that was busy keeps of its write buffers: a flush up to the mark, with room. */
-const MAX_KEPT_BYTES = 2 * HIGH_WATER;
+/** What all wires of the process write from. */
+const buffers = new BufferPool();
 /** How long the other side may go on sending once this one has said goodbye. */
 const LINGER_MS = 1_000;
 /** What keeps a line that is arriving, or a peer that is slow, from counting as stalled. */
@@ -94,8 +88,8 @@ export class Wire implements Sweepable {
   #linesOffered = 0;
 
   /** Two of them, in turn: one is filled while the other is written. */
-  #waiting: TextBuffer;
-  #spare: TextBuffer;
+  #waiting = new TextBuffer(buffers);
+  #spare = new TextBuffer(buffers);
   #unwritten = 0;
   #writing: "no" | "soon" | "now" = "no";
 
@@ -106,16 +100,11 @@ export class Wire implements Sweepable {
   /** When a wire that is ending is closed at the latest. */
   #closeBy = Infinity;
 
-  constructor(
-    transport: Transport,
-    { limits, maxFirstLineBytes, sweep, buffers = new BufferPool() }: WireOptions,
-  ) {
+  constructor(transport: Transport, { limits, maxFirstLineBytes, sweep }: WireOptions) {
     this.address = transport.address;
     this.#transport = transport;
     this.#limits = limits;
     this.#sweep = sweep;
-    this.#waiting = new TextBuffer(MAX_KEPT_BYTES, buffers);
-    this.#spare = new TextBuffer(MAX_KEPT_BYTES, buffers);
     this.#decoder = new LineDecoder({
       maxLineBytes: limits.maxPacketBytes,
       maxFirstLineBytes: maxFirstLineBytes ?? limits.maxPacketBytes,
@@ -449,7 +438,7 @@ export class Wire implements Sweepable {
     this.#state = "closed";
     const transport = this.#transport;
     // Whoever holds a wire that has ended holds no memory by it.
-    this.#waiting = this.#spare = new TextBuffer(0);
+    this.#waiting = this.#spare = new TextBuffer(buffers);
     this.#transport = NO_TRANSPORT;
     this.#decoder = NO_DECODER;
     this.#chunk = undefined;
