@@ -5,6 +5,7 @@
  */
 
 import { styleText } from "node:util";
+import { BufferPool } from "../buffer_pool.ts";
 import { TextBuffer } from "../text_buffer.ts";
 import type { StandardStreams } from "./streams.ts";
 import type { Row } from "./table.ts";
@@ -14,7 +15,6 @@ export type Tone = "plain" | "good" | "bad" | "faint";
 
 const STYLES = { good: "green", bad: "red", faint: "dim" } as const;
 const HIGH_WATER = 1_048_576;
-const MAX_KEPT_BYTES = 4 * HIGH_WATER;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J";
 
 const encoder = new TextEncoder();
@@ -37,8 +37,8 @@ export class Output {
   #state: "open" | "broken" = "open";
   #failure: unknown;
   /** Two of them, in turn: one is filled while the other is written. */
-  #waiting = new TextBuffer(MAX_KEPT_BYTES);
-  #spare = new TextBuffer(MAX_KEPT_BYTES);
+  #waiting: TextBuffer;
+  #spare: TextBuffer;
   #writing: Promise<void> | undefined;
 
   /** @param streams Those of the process, unless it says otherwise. */
@@ -46,6 +46,9 @@ export class Output {
     this.isJson = options.json ?? false;
     this.streams = streams;
     this.isTerminal = streams.stdout.isTerminal();
+    const buffers = new BufferPool();
+    this.#waiting = new TextBuffer(buffers);
+    this.#spare = new TextBuffer(buffers);
   }
 
   /**
