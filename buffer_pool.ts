@@ -8,17 +8,27 @@
 export const MIN_BUFFER_BYTES = 2_048;
 /** Larger ones are made when they are needed, and not kept. */
 export const MAX_BUFFER_BYTES = 131_072;
-/** So much is kept for the next rush. */
-const MAX_KEPT_BYTES = 8 * 1_024 * 1_024;
+/** So much is kept at most: a burst of some KiB to each of 10,000 clients. */
+const MAX_KEPT_BYTES = 128 * 1_024 * 1_024;
+/** What nobody needed for so long is let go of, as soon as anything is given back. */
+const KEPT_MS = 10_000;
+
+/** Buffers of one size. */
+class Shelf {
+  readonly buffers: Uint8Array[] = [];
+  /** How many of them nobody has needed since they were looked through. */
+  unused = 0;
+}
 
 /**
  * The buffers of many connections, most of which have nothing to write: those that are silent hold none.
  * What was given back last is lent first, as it is still in the processor's cache.
  */
 export class BufferPool {
-  /** By their size, a power of two. */
-  readonly #free = new Map<number, Uint8Array[]>();
+  /** By the size of what lies there, a power of two. */
+  readonly #shelves = new Map<number, Shelf>();
   #bytes = 0;
+  #lookAt = Date.now() + KEPT_MS;
 
   /** How much lies here. */
   get bytes(): number {
@@ -30,9 +40,11 @@ export class BufferPool {
     if (bytes > MAX_BUFFER_BYTES) return new Uint8Array(bytes);
     let size = MIN_BUFFER_BYTES;
     while (size < bytes) size *= 2;
-    const buffer = this.#free.get(size)?.pop();
-    if (!buffer) return new Uint8Array(size);
+    const shelf = this.#shelves.get(size);
+    const buffer = shelf?.buffers.pop();
+    if (!shelf || !buffer) return new Uint8Array(size);
     this.#bytes -= size;
+    shelf.unused = Math.min(shelf.unused, shelf.buffers.length);
     return buffer;
   }
 
@@ -40,9 +52,19 @@ export class BufferPool {
   give(buffer: Uint8Array): void {
     const size = buffer.length;
     if (size > MAX_BUFFER_BYTES || this.#bytes + size > MAX_KEPT_BYTES) return;
-    const free = this.#free.get(size);
-    if (free) free.push(buffer);
-    else this.#free.set(size, [buffer]);
+    let shelf = this.#shelves.get(size);
+    if (!shelf) this.#shelves.set(size, shelf = new Shelf());
+    shelf.buffers.push(buffer);
     this.#bytes += size;
+    if (Date.now() >= this.#lookAt) this.#lookThrough();
+  }
+
+  #lookThrough(): void {
+    this.#lookAt = Date.now() + KEPT_MS;
+    for (const [size, shelf] of this.#shelves) {
+      shelf.buffers.splice(0, shelf.unused);
+      this.#bytes -= size * shelf.unused;
+      shelf.unused = shelf.buffers.length;
+    }
   }
 }

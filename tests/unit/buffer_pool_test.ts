@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { BufferPool, MAX_BUFFER_BYTES, MIN_BUFFER_BYTES } from "../../buffer_pool.ts";
+import { FakeTime } from "../support/fake_time.ts";
 
 const MIB = 1_024 * 1_024;
 
@@ -28,14 +29,38 @@ Deno.test("what was given back last is lent first, to whoever needs one of its s
   assertEquals(pool.bytes, 0);
 });
 
-Deno.test("no more than 8 MiB are kept, and nothing that is very large", () => {
-  for (const size of [MIN_BUFFER_BYTES, MAX_BUFFER_BYTES]) {
-    const pool = new BufferPool();
-    const lent = Array.from({ length: 9 * MIB / size }, () => pool.take(size));
-    for (const buffer of lent) pool.give(buffer);
-    assertEquals(pool.bytes, 8 * MIB);
-  }
+Deno.test("no more than 128 MiB are kept, and nothing that is very large", () => {
   const pool = new BufferPool();
-  pool.give(pool.take(MAX_BUFFER_BYTES + 1));
-  assertEquals(pool.bytes, 0);
+  const lent = Array.from({ length: 129 * MIB / MAX_BUFFER_BYTES }, () => {
+    return pool.take(MAX_BUFFER_BYTES);
+  });
+  for (const buffer of lent) pool.give(buffer);
+  assertEquals(pool.bytes, 128 * MIB);
+  const other = new BufferPool();
+  other.give(other.take(MAX_BUFFER_BYTES + 1));
+  assertEquals(other.bytes, 0);
+});
+
+Deno.test("what nobody needs is let go of after some time, what somebody does is kept", () => {
+  using time = new FakeTime({ withDate: true });
+  const pool = new BufferPool();
+  const use = (count: number) => {
+    const lent = Array.from({ length: count }, () => pool.take(5_000));
+    for (const buffer of lent) pool.give(buffer);
+  };
+  use(100);
+  pool.give(pool.take(1));
+  const all = 100 * 8_192 + 2_048;
+  assertEquals(pool.bytes, all);
+  // They were needed in the first ten seconds, ten of them in the second, too.
+  for (const left of [all, 10 * 8_192]) {
+    for (let second = 0; second < 9; second++) {
+      time.advance(1_000);
+      use(10);
+      assertEquals(pool.bytes, all);
+    }
+    time.advance(1_000);
+    use(10);
+    assertEquals(pool.bytes, left);
+  }
 });
