@@ -9,10 +9,10 @@
  */
 
 import { Duplex, duplexPair } from "node:stream";
-import { setImmediate } from "node:timers";
 import { connect, createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { Changes } from "./changes.ts";
 import { ConnectionError } from "./errors.ts";
+import { nextTurn } from "./next_turn.ts";
 import type { TlsServerOptions, Transport } from "./transport.ts";
 
 /** A certificate that can be shown: it was tried. */
@@ -197,11 +197,6 @@ export class TlsTransport implements Transport {
     this.#failWrite(this.#failure);
     this.#changes.notify();
   }
-}
-
-/** Resolves when the platform has done all that it had put off. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function startTls(socket: Duplex, secureContext: SecureContext): TLSSocket {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import { BufferPool } from "./buffer_pool.ts";
 import { Changes } from "./changes.ts";
 import { LineDecoder } from "./codec.ts";
 import { ConnectionError, type PnetworkError } from "./errors.ts";
+import { nextTurn } from "./next_turn.ts";
 import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
 import type { Seat, Sweep, Sweepable } from "./sweep.ts";
@@ -447,11 +447,6 @@ export class Wire implements Sweepable {
     this.#changes.notify();
     this.#closed.settle();
   }
-}
-
-/** Resolves when all that is ready to run has run. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** Something that has to make progress by a deadline. */
