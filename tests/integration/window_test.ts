@@ -14,6 +14,14 @@ async function next(peer: RawPeer, count: number): Promise<unknown[]> {
   return packets.map(({ data }) => data);
 }
 
+/** A packet comes, and the question for room behind it, which is answered: so that another one goes out. */
+async function giveRoom(peer: RawPeer, waiting: Promise<void>): Promise<void> {
+  const packets = [await peer.packet(), await peer.packet()];
+  assertEquals(packets.map(({ action }) => action), ["n", "@ping"]);
+  await peer.sendPacket({ action: "@pong", ack: 1 });
+  await within(waiting, "the room");
+}
+
 /** Nothing numbered has come that was not looked at. */
 async function nothingMore(peer: RawPeer): Promise<void> {
   for (const data of ["anything else?", "really nothing?"]) {
@@ -304,11 +312,7 @@ onBothSidesOfSession(
     assertEquals((await peer.packet()).action, "n");
     assertEquals((await peer.packet()).action, "@ping");
     await drop();
-    const again = await comeBack();
-    const packets = [await again.packet(), await again.packet()];
-    assertEquals(packets.map(({ action }) => action), ["n", "@ping"]);
-    await again.sendPacket({ action: "@pong", ack: 1 });
-    await within(waiting, "the room");
+    await giveRoom(await comeBack(), waiting);
   },
 );
 
@@ -319,10 +323,7 @@ onBothSidesOfSession(
     // More than makes a sender wait for the socket, and less than is acknowledged at once.
     connection.sendPacket({ action: "n", data: "x".repeat(100_000) });
     const waiting = connection.sendPacket({ action: "n", data: "y".repeat(1_000_000) });
-    assertEquals((await peer.packet()).action, "n");
-    assertEquals((await peer.packet()).action, "@ping");
-    await peer.sendPacket({ action: "@pong", ack: 1 });
-    await within(waiting, "the room");
+    await giveRoom(peer, waiting);
   },
 );
 
@@ -333,11 +334,7 @@ onBothSidesOfSession(
     connection.sendPacket({ action: "n", data: "x".repeat(100_000) });
     const waiting = connection.sendPacket({ action: "n", data: "y".repeat(1_000_000) });
     await drop();
-    const again = await comeBack();
-    const packets = [await again.packet(), await again.packet()];
-    assertEquals(packets.map(({ action }) => action), ["n", "@ping"]);
-    await again.sendPacket({ action: "@pong", ack: 1 });
-    await within(waiting, "the room");
+    await giveRoom(await comeBack(), waiting);
     assertEquals(peer.hasLines, false);
   },
 );
