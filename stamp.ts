@@ -22,20 +22,18 @@ export interface Stamp {
 
 /** The rest of the line after the head: what is stamped for one recipient. */
 export function encodeTail({ created, token, id, replyTo, seq, ack }: Stamp): string {
-  return encodeOrigin(created, token) + encodeNumbers(id, replyTo, seq, ack);
+  return encodeCreated(created) + encodeToken(token) + encodeNumbers(id, replyTo, seq, ack);
 }
 
 /** Stamps the packets of one connection. */
 export class Stamper {
-  readonly #token: string | null;
+  readonly #token: string;
   readonly #start = Date.now();
   #age = 0;
-  #origin: string;
 
   /** @param token The token of the connection. */
   constructor(token: string | null) {
-    this.#token = token;
-    this.#origin = encodeOrigin(this.#start, token);
+    this.#token = encodeToken(token);
   }
 
   /** When the last tail was made, in milliseconds since the stamper was: a small number is cheap to keep. */
@@ -45,23 +43,31 @@ export class Stamper {
 
   /** The rest of a line that is sent now. */
   tail(id?: number, replyTo?: number, seq?: number, ack?: number): string {
-    const age = Date.now() - this.#start;
-    // Of the packets of a millisecond only the numbers differ.
-    if (age !== this.#age) {
-      this.#age = age;
-      this.#origin = encodeOrigin(this.#start + age, this.#token);
-    }
-    return this.#origin + encodeNumbers(id, replyTo, seq, ack);
+    const now = Date.now();
+    this.#age = now - this.#start;
+    return encodeCreated(now) + this.#token + encodeNumbers(id, replyTo, seq, ack);
   }
 
   /** The rest of a line that was sent at this age, and is sent again. */
   tailAgain(age: number, id?: number, replyTo?: number, seq?: number): string {
-    return encodeOrigin(this.#start + age, this.#token) + encodeNumbers(id, replyTo, seq);
+    return encodeCreated(this.#start + age) + this.#token + encodeNumbers(id, replyTo, seq);
   }
 }
 
-function encodeOrigin(created: number, token: string | null): string {
-  return `,"packet-created":${created},"token":${token === null ? "null" : `"${token}"`}`;
+let lastCreated = NaN;
+let lastEncoded = "";
+
+function encodeCreated(created: number): string {
+  // Of the packets of a millisecond, whoever gets them, only the rest differs.
+  if (created !== lastCreated) {
+    lastCreated = created;
+    lastEncoded = `,"packet-created":${created}`;
+  }
+  return lastEncoded;
+}
+
+function encodeToken(token: string | null): string {
+  return `,"token":${token === null ? "null" : `"${token}"`}`;
 }
 
 function encodeNumbers(id?: number, replyTo?: number, seq?: number, ack?: number): string {
