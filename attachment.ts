@@ -33,6 +33,8 @@ export interface AttachmentHost {
   inputEnded(): void;
   /** The wire has failed, or must not go on. */
   fault(error: unknown): void;
+  /** The wire is about to write. */
+  beforeWrite(): void;
   /** Sends one of the protocol's own packets. */
   sendControl(action: `@${string}`, data?: unknown, ack?: number): unknown;
 }
@@ -112,6 +114,11 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
   /** For the loop, the wire and the pulse. */
   fault(error: unknown): void {
     if (this.#isCurrent) this.#host.fault(error);
+  }
+
+  /** For the wire. */
+  beforeWrite(): void {
+    if (this.#isCurrent) this.#host.beforeWrite();
   }
 
   /** For the pulse. */

@@ -8,6 +8,7 @@ import { type Connection, conversationOf } from "./connection.ts";
 import type { Contract, Untyped } from "./contract.ts";
 import { ConnectionError, PnetworkError, RequestError } from "./errors.ts";
 import { checkOptions, checkSignal, checkTimeout } from "./options.ts";
+import type { Broadcast } from "./outbox.ts";
 import { describe, encodeHead, type OutgoingPacket } from "./packet.ts";
 import { harmless } from "./rejections.ts";
 import type { VolatilePolicy, VolatileTerms } from "./volatile_queue.ts";
@@ -88,13 +89,25 @@ export function broadcast<C extends Contract = Untyped>(
   const terms = readTerms(packet, options);
   const head = encodeHead(packet);
   const result: BroadcastResult = { sent: 0, missed: new Map() };
+  const one = chained(head);
   for (const connection of without(connections, options.except)) {
     const conversation = conversationOf(connection);
-    const error = terms ? conversation.sendVolatile(head, terms) : conversation.sendNow(head);
+    const error = terms ? conversation.sendVolatile(head, terms) : conversation.broadcast(one);
     if (error) result.missed.set(connection.id, error);
     else result.sent++;
   }
   return result;
+}
+
+/** The last broadcast of this turn. */
+let last: Broadcast | undefined;
+
+/** Puts a broadcast behind those that were made in the same turn. */
+function chained(head: string): Broadcast {
+  const one: Broadcast = { head, next: undefined };
+  if (last) last.next = one;
+  else queueMicrotask(() => last = undefined);
+  return last = one;
 }
 
 /** Asks all of these for a reply. Resolves when each has answered, or has had its time. */

@@ -24,7 +24,7 @@ import { Inbox } from "./inbox.ts";
 import { Intake, type IntakeHost } from "./intake.ts";
 import { Once } from "./once.ts";
 import type { ResolvedLimits } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { type Broadcast, Outbox } from "./outbox.ts";
 import type { Outstanding } from "./outstanding.ts";
 import type { ReceivedPacket } from "./packet.ts";
 import { Questions } from "./questions.ts";
@@ -260,6 +260,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
    * @throws {ProtocolError} `PROTOCOL_ERROR`, if it was never sent so much.
    */
   canResume(ack: number): boolean {
+    // They may push out what it lacks.
+    this.#outbox.catchUp();
     return this.session.delivery?.window.reaches(ack) ?? false;
   }
 
@@ -500,9 +502,21 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
     return this.ended ?? this.#sent(this.#outbox.reply(head, replyTo));
   }
 
-  /** Sends one that never waits. Returns why this peer does not get it, if it does not. */
-  sendNow(head: string): PnetworkError | undefined {
-    return this.ended ?? this.#sent(this.#outbox.broadcast(head));
+  /**
+   * Sends one that never waits. Returns why this peer does not get it, if it does not.
+   *
+   * Those that follow another one in its turn are sent when that is written: all of them to one peer, and
+   * then to the next, so that the first reads while the last is sent to.
+   */
+  broadcast(broadcast: Broadcast): PnetworkError | undefined {
+    if (this.#isEnding()) return this.ended;
+    if (this.#outbox.postpone(broadcast)) return undefined;
+    return this.#sent(this.#outbox.broadcast(broadcast.head));
+  }
+
+  /** For the attachment: what was sent in this turn is about to be written. */
+  beforeWrite(): void {
+    if (this.#outbox.catchUp()) this.#attachment.pulse?.checkWindow();
   }
 
   /** Asks for a reply. See {@linkcode Connection.request}. */

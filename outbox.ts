@@ -22,6 +22,14 @@ export interface Recipient {
   maxPacketBytes: number;
 }
 
+/** A broadcast. */
+export interface Broadcast {
+  /** What `encodeHead` made. */
+  readonly head: string;
+  /** The one after it, in the same turn. */
+  next?: Broadcast;
+}
+
 /** What an outbox is held to. */
 export interface OutboxLimits {
   /** How many bytes may wait to be written. */
@@ -60,6 +68,12 @@ export class Outbox {
   /** Settles with the last of those that wait. */
   #allEntered = DONE;
   #waitingBytes = 0;
+  /** How many broadcasts of this turn have no number yet; the ends of their chain. */
+  #late = 0;
+  #firstLate: Broadcast | undefined;
+  #lastLate: Broadcast | undefined;
+  /** What they come to, at most. */
+  #maxLateBytes = 0;
   /** How much was put onto the wire of the moment at once, when it came. */
   #replayedBytes = 0;
   #isOnHold = false;
@@ -79,7 +93,7 @@ export class Outbox {
 
   /** How many packets went out. */
   get packetsSent(): number {
-    return this.#packetsSent;
+    return this.#packetsSent + this.#late;
   }
 
   /** How many volatile packets were dropped. */
@@ -89,6 +103,7 @@ export class Outbox {
 
   /** How many bytes wait to be written, or for a wire. */
   get buffered(): number {
+    this.catchUp();
     return this.#kept + this.#waitingBytes;
   }
 
@@ -137,6 +152,7 @@ export class Outbox {
 
   /** The wire has ended. @param offered How many of its lines may reach the other side. */
   detach(offered: number): void {
+    this.catchUp();
     this.#session.delivery?.window.detach(offered);
     this.#volatile?.clear();
     this.#wire = undefined;
@@ -184,6 +200,7 @@ export class Outbox {
    */
   send(head: string, signal?: AbortSignal): Promise<void> | undefined {
     if (!this.#fits(head)) return Promise.reject(this.#tooLarge());
+    this.catchUp();
     const { delivery } = this.#session;
     const line = this.#stamp(head, delivery);
     const waits = this.#isOnHold || this.#waiting.length > 0 ||
@@ -200,6 +217,7 @@ export class Outbox {
    */
   request(head: string, id: number): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
+    this.catchUp();
     if (!this.#hasRoomFor(head, TAIL_BYTES)) return this.#overloaded();
     if (this.#isOnHold) {
       // It fails with its session, which its sender hears of as the request's failure.
@@ -218,6 +236,7 @@ export class Outbox {
    */
   reply(head: string, replyTo: number): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
+    this.catchUp();
     if (!this.#isOnHold) this.admit({ isForced: true });
     return this.#mustEnter(head, replyTo);
   }
@@ -228,10 +247,48 @@ export class Outbox {
    */
   broadcast(head: string): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
+    this.catchUp();
     this.admit({ isForced: true });
     const error = this.#mustEnter(head);
     this.#session.delivery?.window.trim();
     return error;
+  }
+
+  /**
+   * Puts a broadcast off that follows others in its turn, if there is certainly room for it: until anything
+   * else is sent, or {@linkcode Outbox.catchUp} is called. All connections share the chain of a turn's
+   * broadcasts, and each notes where its part begins and ends.
+   *
+   * @returns Whether it did.
+   */
+  postpone(broadcast: Broadcast): boolean {
+    if (!this.#wire?.isCollecting || this.#waiting.length > 0) return false;
+    const maxBytes = maxUtf8Length(broadcast.head) + TAIL_BYTES;
+    if (maxBytes > this.#recipient.maxPacketBytes) return false;
+    if (this.#maxKept + this.#maxLateBytes + maxBytes > this.#maxBytes) return false;
+    // This peer may not have been sent the one before.
+    if (this.#lastLate && this.#lastLate.next !== broadcast) this.catchUp();
+    this.#firstLate ??= broadcast;
+    this.#lastLate = broadcast;
+    this.#late++;
+    this.#maxLateBytes += maxBytes;
+    return true;
+  }
+
+  /**
+   * Sends the broadcasts that were put off: what is known of a connection is in the processor's cache for all
+   * but the first of them. Returns whether there were any.
+   */
+  catchUp(): boolean {
+    if (this.#late === 0) return false;
+    const { delivery } = this.#session;
+    for (let one = this.#firstLate!, left = this.#late; left > 0; left--, one = one.next!) {
+      this.#enter(this.#stamp(one.head, delivery), delivery, one.head);
+    }
+    delivery?.window.trim();
+    this.#firstLate = this.#lastLate = undefined;
+    this.#late = this.#maxLateBytes = 0;
+    return true;
   }
 
   /**
@@ -241,6 +298,7 @@ export class Outbox {
    */
   sendVolatile(head: string, terms: VolatileTerms): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
+    this.catchUp();
     const wire = this.#wire;
     const queue = this.#volatile ??= new VolatileQueue(this.#limits.maxVolatileBytes);
     if (!wire || this.#isOnHold) {
@@ -260,6 +318,7 @@ export class Outbox {
   sendControl(action: `@${string}`, data?: unknown, ack?: number): PnetworkError | undefined {
     // Between two wires there is nobody to say it to.
     if (!this.#wire) return undefined;
+    this.catchUp();
     const line = encodeControl(action, data, ack);
     if (!this.#mayFollow(line)) return slowConsumer();
     this.#write(line);
@@ -267,6 +326,7 @@ export class Outbox {
 
   /** Resolves when all that wait now have their numbers, or were called off. */
   entered(): Promise<void> {
+    this.catchUp();
     return this.#allEntered;
   }
 

@@ -29,6 +29,8 @@ export interface WireOptions {
 export interface WireHolder {
   /** The wire has failed, or the peer is too slow to go on with: the holder ends it. */
   fault(error: PnetworkError): void;
+  /** The lines of a turn are about to be written: whatever else is to go with them comes now. */
+  beforeWrite(): void;
 }
 
 /** Above this much waiting, senders that wait are asked to. It is one large write. */
@@ -256,6 +258,11 @@ export class Wire implements Sweepable {
     if (this.#writing === "soon" && this.#waiting.minLength >= EARLY_BYTES) this.#writeAll();
   }
 
+  /** Whether lines wait for the end of the turn. */
+  get isCollecting(): boolean {
+    return this.#writing === "soon";
+  }
+
   /** Resolves when a sender that can wait need not any more, or when the wire has ended. */
   room(): Promise<void> {
     return this.#changes.until(() => !this.isCongested || this.#state === "closed");
@@ -365,6 +372,7 @@ export class Wire implements Sweepable {
 
   async #writeAll(): Promise<void> {
     if (this.#writing !== "soon") return;
+    this.holder?.beforeWrite();
     this.#writing = "now";
     try {
       while (!this.#waiting.isEmpty) {

@@ -41,6 +41,7 @@ function makeScene({ hasSession = true, ...options }: SceneOptions = {}) {
       events.push(line);
       scene.onLine(line);
     },
+    beforeWrite: () => {},
     inputEnded: () => events.push("end"),
     fault: (error) => {
       events.push(`fault ${error instanceof PnetworkError ? error.code : error}`);

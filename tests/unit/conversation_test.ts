@@ -6,21 +6,26 @@ import type { CloseInfo, Peer } from "../../contract.ts";
 import { Conversation } from "../../conversation.ts";
 import { ProtocolError } from "../../errors.ts";
 import { type ConnectionLimits, DEFAULTS, resolveConnectionLimits } from "../../options.ts";
+import type { Broadcast } from "../../outbox.ts";
 import { encodeHead, parseLine, type RawFields } from "../../packet.ts";
 import { Sweep } from "../../sweep.ts";
 import type { Transport } from "../../transport.ts";
 import type { Undelivered } from "../../window.ts";
 import { Wire } from "../../wire.ts";
 import { bytes } from "../support/bytes.ts";
+import { FakeTime } from "../support/fake_time.ts";
 import { settle, until, within } from "../support/wait.ts";
 
 const TOKEN = "6a1f0f2e-9c1d-4c0b-8a53-0f2d7f3f8f11";
 const { maxPacketBytes, replayPackets, replayBytes } = DEFAULTS;
+const VOLATILE = { policy: "drop-oldest", key: "" } as const;
 const PEER_LIMITS = { maxPacketBytes, replayPackets, replayBytes };
 
 /** The other end of a wire: says what it is told to, and keeps what it hears. */
 class ScriptedEnd implements Transport {
   readonly address = "memory";
+  /** Called with what it hears, as it does. */
+  onHeard = (_text: string) => {};
   readonly #chunks: (Uint8Array | null)[] = [];
   #next: PromiseWithResolvers<void> | undefined;
   #heard = "";
@@ -60,7 +65,9 @@ class ScriptedEnd implements Transport {
   }
 
   write(bytes: Uint8Array): Promise<number> {
-    this.#heard += new TextDecoder().decode(bytes);
+    const text = new TextDecoder().decode(bytes);
+    this.#heard += text;
+    this.onHeard(text);
     return Promise.resolve(bytes.length);
   }
 
@@ -138,6 +145,11 @@ class Scene implements AsyncDisposable {
     for (const one of data) this.conversation.send(encodeHead({ action: "note", data: one }));
   }
 
+  /** Broadcasts packets with this data. */
+  broadcast(...data: unknown[]): void {
+    for (const one of chain(...data)) this.conversation.broadcast(one);
+  }
+
   /** The peer's socket is gone. */
   async drop(end = this.end): Promise<void> {
     end.fin();
@@ -160,6 +172,20 @@ class Scene implements AsyncDisposable {
     };
     return wire;
   }
+}
+
+function linesIn(text: string): number {
+  return text.split("\n").length - 1;
+}
+
+/** Broadcasts of one turn. */
+function chain(...data: unknown[]): Broadcast[] {
+  const all: Broadcast[] = data.map((one) => ({
+    head: encodeHead({ action: "note", data: one }),
+    next: undefined,
+  }));
+  for (const [n, one] of all.entries()) one.next = all[n + 1];
+  return all;
 }
 
 /** A packet of the peer's. */
@@ -310,9 +336,9 @@ Deno.test("a packet that is refused uses up its number, and one that fails is ha
 
 Deno.test("a session can go on as long as it keeps what the peer lacks", async () => {
   await using scene = new Scene({ replayPackets: 2 });
-  scene.conversation.sendNow(encodeHead({ action: "note", data: 1 }));
+  scene.broadcast(1);
   assert(scene.conversation.canResume(0));
-  for (const data of [2, 3]) scene.conversation.sendNow(encodeHead({ action: "note", data }));
+  scene.broadcast(2, 3);
   assertEquals([0, 1, 2, 3].map((ack) => scene.conversation.canResume(ack)), [
     false,
     true,
@@ -383,4 +409,84 @@ Deno.test("a delivery whose session is lost in the very turn it was sent rejects
   const outcomes = await within(Promise.all(codes), "both outcomes", 1_000);
   assertEquals(outcomes, ["SESSION_LOST", "SESSION_LOST"]);
   assertEquals(unsent.map(({ data }) => data), ["lost"]);
+});
+
+Deno.test("the broadcasts of a turn go to one peer after the other, and to each in one piece", async () => {
+  await using one = new Scene();
+  await using other = new Scene();
+  const heard: string[] = [];
+  one.end.onHeard = (text) =>
+    heard.push(
+      `one ${linesIn(text)}, other at ${other.conversation.session.delivery!.window.nextSeq}`,
+    );
+  other.end.onHeard = (text) => heard.push(`other ${linesIn(text)}`);
+  for (const broadcast of chain("a", "b", "c")) {
+    for (const { conversation } of [one, other]) {
+      assertEquals(conversation.broadcast(broadcast), undefined);
+    }
+  }
+  await settle();
+  // The first of them makes the turn one of broadcasts; the others had no number there yet.
+  assertEquals(heard, ["one 3, other at 2", "other 3"]);
+  for (const { end } of [one, other]) {
+    assertEquals(end.heard.map(({ seq, data }) => [seq, data]), [[1, "a"], [2, "b"], [3, "c"]]);
+  }
+});
+
+Deno.test("what follows broadcasts in their turn arrives behind them", async () => {
+  await using scene = new Scene();
+  const { conversation, end } = scene;
+  const reply = conversation.request(encodeHead({ action: "ask", data: "first" }));
+  scene.broadcast("a", "b");
+  scene.send("c");
+  scene.broadcast("d", "e");
+  conversation.ping({}).catch(() => {});
+  scene.broadcast("f", "g");
+  assertEquals(
+    conversation.sendVolatile(encodeHead({ action: "note", data: "h" }), VOLATILE),
+    undefined,
+  );
+  const later = conversation.request(encodeHead({ action: "ask", data: "i" }));
+  await settle();
+  const told = end.heard.map(({ action, data }) => action === "@ping" ? action : data);
+  assertEquals(told, ["first", "a", "b", "c", "d", "e", "@ping", "f", "g", "h", "i"]);
+  assertEquals(end.seqs, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  for (const asked of [reply, later]) asked.catch(() => {});
+});
+
+Deno.test("what is counted in the turn of broadcasts counts them", async () => {
+  await using scene = new Scene();
+  scene.broadcast("a", "b", "c");
+  const { packetsSent, unacknowledged, buffered } = scene.conversation.stats;
+  await settle();
+  const { bytesSent } = scene.conversation.stats;
+  assertEquals([packetsSent, unacknowledged, buffered], [3, 3, bytesSent]);
+});
+
+Deno.test("a wire that ends in the turn of broadcasts loses none of them", async () => {
+  await using scene = new Scene();
+  scene.broadcast("a", "b", "c");
+  const next = scene.resume(0);
+  await settle();
+  assertEquals(next.heard.map(({ seq, data }) => [seq, data]), [[1, "a"], [2, "b"], [3, "c"]]);
+});
+
+Deno.test("a session that ends in the turn of broadcasts tells of them", async () => {
+  await using scene = new Scene();
+  scene.broadcast("a", "b", "c");
+  scene.conversation.abandon({ code: "CLOSED", reason: "enough" });
+  const { unknown, unsent } = scene.conversation.undelivered;
+  assertEquals([...unknown, ...unsent].map(({ data }) => data), ["a", "b", "c"]);
+  await settle();
+  const told = scene.end.heard.map(({ action, data }) => action === "note" ? data : action);
+  assertEquals(told, ["a", "b", "c", "@close"]);
+});
+
+Deno.test("a window that broadcasts fill is watched from their turn on", async () => {
+  using time = new FakeTime({ withDate: true });
+  await using scene = new Scene({ replayPackets: 3, stallTimeoutMs: 2_000 });
+  scene.broadcast("a", "b", "c");
+  await settle();
+  time.advance(2_500);
+  assertEquals(scene.events, ["detached SLOW_CONSUMER"]);
 });

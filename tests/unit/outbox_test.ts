@@ -28,6 +28,7 @@ class FakeWire {
   readonly lines: string[] = [];
   linesQueued = 0;
   isCongested = false;
+  isCollecting = true;
   /** How often it was asked for what waits, to the byte. */
   counts = 0;
   /** How many times what waits its bound is. */
@@ -1301,4 +1302,31 @@ Deno.test("a next session begins with its own token, its own limit, and the numb
   assertEquals(await fate(send(outbox, headOf(1_500))), "sent");
   const { seq, token: stamped } = parseLine(next.lines[0]);
   assertEquals([seq, stamped], [1, token]);
+});
+
+// Broadcasts that are put off
+
+Deno.test("a broadcast is put off only behind others of its turn, and where there is certainly room", () => {
+  const { wire, outbox } = makeSession({ maxPacketBytes: 1_024, maxBufferedBytes: 5_000 });
+  const postpone = (text: string) => outbox.postpone({ head: text, next: undefined });
+  wire.isCollecting = false;
+  assertFalse(postpone(head()), "none came before it");
+  wire.isCollecting = true;
+  assert(postpone(headOf(256)));
+  assertFalse(postpone(headOf(257)), "it may be too large for the peer");
+  // Three bytes for each of its characters, and 256 for the rest of its line.
+  wire.buffered = (5_000 - 2 * (256 * 3 + 256)) / wire.looseness;
+  assert(postpone(headOf(256)));
+  assertEquals(wire.lines.length, 1, "it follows nothing that was put off here");
+  wire.buffered = (5_000 - 256 * 3 - 256 + 1) / wire.looseness;
+  outbox.catchUp();
+  assertFalse(postpone(headOf(256)), "there may be no room for it");
+  outbox.detach(0);
+  assertFalse(postpone(head()), "there is no wire");
+});
+
+Deno.test("no broadcast is put off while a packet waits for its number", () => {
+  const { outbox } = makeFull();
+  send(outbox, head(3));
+  assertFalse(outbox.postpone({ head: head(4), next: undefined }));
 });

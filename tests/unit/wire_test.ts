@@ -260,7 +260,7 @@ function makeScripted({ isHeld = true, ...limits }: ConnectionLimits & { isHeld?
     sweep: new Sweep(),
   });
   const faults: PnetworkError[] = [];
-  if (isHeld) wire.holder = { fault: (error) => void faults.push(error) };
+  if (isHeld) wire.holder = { fault: (error) => void faults.push(error), beforeWrite: () => {} };
   return { transport, wire, faults };
 }
 
@@ -335,7 +335,7 @@ Deno.test("a peer that takes nothing is told of, and the wire is its holder's to
       sweep: new Sweep(),
     });
     const codes: string[] = [];
-    if (isHeld) wire.holder = { fault: ({ code }) => void codes.push(code) };
+    if (isHeld) wire.holder = { fault: ({ code }) => void codes.push(code), beforeWrite: () => {} };
     wire.write(lineOf(1_001));
     time.advance(999);
     assertEquals([codes, wire.buffered], [[], 1_001]);
