@@ -56,7 +56,7 @@ import { createPacket, encodeHead, type OutgoingPacket, type Packet } from "./pa
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import { resolveSecure } from "./server_check.ts";
-import { Sweep } from "./sweep.ts";
+import { processSweep } from "./sweep.ts";
 import { endpointText } from "./transport.ts";
 
 const log = getLogger(["pnetwork", "client"]);
@@ -87,7 +87,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #options: ClientOptions<C>;
   readonly #actions = new ActionTable();
   readonly #keys: KeyHolder;
-  readonly #sweep = new Sweep();
+  readonly #sweep = processSweep;
   readonly #closed = new Once<CloseInfo>();
 
   readonly #dialler: Dialler;

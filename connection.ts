@@ -35,7 +35,7 @@ import {
 } from "./options.ts";
 import { encodeAnyHead, encodeHead, type ReceivedPacket } from "./packet.ts";
 import { harmless, rejected } from "./rejections.ts";
-import { Sweep } from "./sweep.ts";
+import { processSweep } from "./sweep.ts";
 import { type StreamPair, StreamTransport } from "./transport.ts";
 import type { Undelivered } from "./window.ts";
 import { Wire } from "./wire.ts";
@@ -453,7 +453,7 @@ function acceptStreams(source: StreamPair, options: ConnectionLimits): Accepted 
     throw new TypeError("A Connection needs { readable, writable }: two streams of bytes");
   }
   const limits = resolveConnectionLimits(options);
-  const sweep = new Sweep();
+  const sweep = processSweep;
   return {
     id: crypto.randomUUID(),
     token: null,

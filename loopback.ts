@@ -9,7 +9,7 @@ import { acceptConnection, Connection } from "./connection.ts";
 import { DEFAULTS, type ResolvedLimits } from "./options.ts";
 import { decodePacket, encodeHead } from "./packet.ts";
 import { encodeTail } from "./stamp.ts";
-import { Sweep } from "./sweep.ts";
+import { processSweep } from "./sweep.ts";
 import { StreamTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
@@ -27,7 +27,7 @@ export async function runAction(
 ): Promise<unknown> {
   const there = new TransformStream<Uint8Array, Uint8Array>();
   const back = new TransformStream<Uint8Array, Uint8Array>();
-  const sweep = new Sweep();
+  const sweep = processSweep;
   const far = { readable: there.readable, writable: back.writable };
   await using handler = acceptConnection({
     id: crypto.randomUUID(),

@@ -63,7 +63,7 @@ import { loseSession, Registry } from "./registry.ts";
 import { ReplayBudget } from "./replay_budget.ts";
 import { sanitize } from "./sanitize.ts";
 import type { Group, ServerOptions, StartOptions } from "./server_options.ts";
-import { Sweep } from "./sweep.ts";
+import { processSweep } from "./sweep.ts";
 import { type Certificate, tryCertificate } from "./tls_transport.ts";
 import { endpointText, listen, type TlsServerOptions } from "./transport.ts";
 
@@ -102,7 +102,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #tls: TlsServerOptions | undefined;
   #certificate: Certificate | undefined;
   readonly #groups: Groups<Connection<C>>;
-  readonly #sweep = new Sweep();
+  readonly #sweep = processSweep;
   readonly #changes = new Changes();
   readonly #epoch = crypto.randomUUID();
   readonly #budget: ReplayBudget;

@@ -1,5 +1,5 @@
 /**
- * One timer for all deadlines of a server or a client.
+ * One timer for all deadlines.
  *
  * @module
  */
@@ -222,3 +222,6 @@ export class Seat {
 
 /** The seat of all that have no deadline. */
 const NOWHERE = new Seat({ nextDeadline: () => Infinity, sweep: () => {} });
+
+/** What watches the deadlines of all servers and clients of the process. */
+export const processSweep = new Sweep();

@@ -18,6 +18,7 @@ import {
   RequestError,
   Server,
 } from "../../mod.ts";
+import { FakeTime } from "../support/fake_time.ts";
 import { LeapingTime } from "../support/leaping_time.ts";
 import { RawPeer, RawServer } from "../support/raw_peer.ts";
 import { onBothSides } from "../support/scene.ts";
@@ -61,6 +62,18 @@ Deno.test("every client has a token and an id of its own", async () => {
   assertEquals(new Set(server.clients.keys()), new Set(clients.map(({ token }) => token!)));
   await Promise.all(clients.map((client) => client.close()));
   await until(() => server.clients.size === 0, "all had gone");
+});
+
+Deno.test("one timer serves all servers and clients of a process, and none when they have gone", async () => {
+  using time = new FakeTime({ withDate: true });
+  const servers = [new Server({ port: 0 }), new Server({ port: 0 })];
+  await Promise.all(servers.map((server) => server.start()));
+  assertEquals(time.timers, 0);
+  const clients = servers.flatMap(({ port }) => [new Client({ port }), new Client({ port })]);
+  await Promise.all(clients.map((client) => client.start()));
+  assertEquals(time.timers, 1);
+  await Promise.all([...clients, ...servers].map((side) => side.close()));
+  assertEquals(time.timers, 0);
 });
 
 Deno.test("a server starts once", async () => {
