@@ -4,9 +4,10 @@
  * @module
  */
 
-import { BareClient } from "../bare.ts";
+import { BareClient, stampBare } from "../bare.ts";
 import { type LoadClient, PORT, serveLoad } from "./load.mjs";
 
+if (Deno.args[1] === "stamped") stampBare();
 await serveLoad(async (hear): Promise<LoadClient> => {
   const client = await BareClient.connect(PORT, hear);
   await client.request("hello", null);

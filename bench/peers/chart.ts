@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CONTENDERS, FLOORS, PNETWORK, VARIANTS } from "./contenders.ts";
+import { CONTENDERS, FLOORS, PNETWORK, STAMPED_FLOOR, VARIANTS } from "./contenders.ts";
 import { median } from "./quantiles.mjs";
 import { floorOf, ratiosOf, seriesOf, type WorkloadResult } from "./results.ts";
 
@@ -17,7 +17,7 @@ export interface Chart {
 }
 
 /** Those whose bars would say nothing new. */
-const LEFT_OUT = [...FLOORS, ...VARIANTS, "Socket.IO with recovery"];
+const LEFT_OUT = [...FLOORS, STAMPED_FLOOR, ...VARIANTS, "Socket.IO with recovery"];
 const GROWTH = ["growth", "growth-burst"];
 
 /** What there is to draw. */

@@ -29,19 +29,18 @@ export const VARIANTS = ["pnetwork without session", "pnetwork secure", "pnetwor
 /** The programs that could be the floor. */
 export const FLOORS = ["bare Deno.Conn", "bare node:net"];
 
+/** The first of them, with lines that hold as much as a packet's: what the protocol costs by itself. */
+export const STAMPED_FLOOR = "bare packets";
+
 /** Everyone. */
 export const CONTENDERS: Contender[] = [
   pnetwork(PNETWORK, "plain", "plain"),
   pnetwork(VARIANTS[0], "plain", "sessionless"),
   pnetwork(VARIANTS[1], "secure", "secure"),
   pnetwork(VARIANTS[2], "tls", "tls"),
-  {
-    name: FLOORS[0],
-    runtime: "deno",
-    server: ["bare_deno_server.ts"],
-    load: ["bare_deno_load.ts"],
-  },
+  bareDeno(FLOORS[0]),
   other(FLOORS[1], "node", "bare_net"),
+  bareDeno(STAMPED_FLOOR, "stamped"),
   other("Socket.IO", "node", "socketio"),
   {
     ...other("Socket.IO with recovery", "node", "socketio"),
@@ -62,6 +61,15 @@ function pnetwork(name: string, wire: string, kind: string): Contender {
     runtime: "deno",
     server: ["pnetwork_server.ts", wire],
     load: ["pnetwork_load.ts", kind],
+  };
+}
+
+function bareDeno(name: string, ...args: string[]): Contender {
+  return {
+    name,
+    runtime: "deno",
+    server: ["bare_deno_server.ts", ...args],
+    load: ["bare_deno_load.ts", ...args],
   };
 }
 

@@ -54,6 +54,8 @@ const SESSION_TEST = "tests/unit/session_test.ts";
 const OUTSTANDING_TEST = "tests/unit/outstanding_test.ts";
 const SWEEP_TEST = "tests/unit/sweep_test.ts";
 const OUTBOX_TEST = "tests/unit/outbox_test.ts";
+const POSTPONED_TEST = "tests/property/postponed_test.ts";
+const CONVERSATION_TEST = "tests/unit/conversation_test.ts";
 const PULSE_TEST = "tests/unit/pulse_test.ts";
 const WINDOW_TEST = "tests/unit/window_test.ts";
 const WIRE_TEST = "tests/unit/wire_test.ts";
@@ -251,5 +253,47 @@ export const MUTANTS: readonly Mutant[] = [
     from: "      this.by(entry, entry.nextDeadline());\n    }",
     to: "    }",
     caughtBy: [SWEEP_TEST],
+  },
+  {
+    name: "a request overtakes broadcasts of its turn",
+    file: "outbox.ts",
+    from: "this.catchUp();\n    if (!this.#hasRoomFor(head, TAIL_BYTES))",
+    to: "if (!this.#hasRoomFor(head, TAIL_BYTES))",
+    caughtBy: [POSTPONED_TEST, CONVERSATION_TEST],
+  },
+  {
+    name: "a peer gets a broadcast that was made for others between two of its own",
+    file: "outbox.ts",
+    from: "if (this.#lastLate && this.#lastLate.next !== broadcast) this.catchUp();",
+    to: "",
+    caughtBy: [POSTPONED_TEST],
+  },
+  {
+    name: "broadcasts are put off whatever waits for the peer",
+    file: "outbox.ts",
+    from: "if (this.#maxKept + this.#maxLateBytes + maxBytes > this.#maxBytes) return false;",
+    to: "",
+    caughtBy: [OUTBOX_TEST],
+  },
+  {
+    name: "broadcasts of the turn in which a wire ends are lost",
+    file: "outbox.ts",
+    from: "this.catchUp();\n    this.#session.delivery?.window.detach(offered);",
+    to: "this.#session.delivery?.window.detach(offered);",
+    caughtBy: [CONVERSATION_TEST],
+  },
+  {
+    name: "a resume does not see what broadcasts of its turn push out",
+    file: "conversation.ts",
+    from: "    this.#outbox.catchUp();\n    return this.session",
+    to: "    return this.session",
+    caughtBy: [CONVERSATION_TEST],
+  },
+  {
+    name: "what was put off to the end of the turn is not sent then",
+    file: "wire.ts",
+    from: "this.holder?.beforeWrite();",
+    to: "",
+    caughtBy: [CONVERSATION_TEST],
   },
 ];
