@@ -30,6 +30,7 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 let encode = (packet: Partial<BarePacket>): string => JSON.stringify(packet) + "\n";
+let isStamped = false;
 
 /**
  * From now on each line of this process holds what the line of a packet does as well: a name, a time, a
@@ -38,10 +39,15 @@ let encode = (packet: Partial<BarePacket>): string => JSON.stringify(packet) + "
 export function stampBare(): void {
   const token = crypto.randomUUID();
   let seq = 0;
+  let json = "";
+  let encoded: unknown;
+  isStamped = true;
   encode = ({ action = "reply", data, id }) => {
-    const stamp = `,"packet-created":${Date.now()},"token":"${token}","seq":${++seq},"ack":${seq}`;
-    const numbers = id === undefined ? stamp : `${stamp},"id":${id}`;
-    return `{"action":${JSON.stringify(action)},"data":${JSON.stringify(data)}${numbers}}\n`;
+    // What is broadcast is stringified once.
+    if (data !== encoded) json = JSON.stringify(encoded = data);
+    const numbers = id === undefined ? `"seq":${++seq}` : `"id":${id},"seq":${++seq}`;
+    const stamp = `"packet-created":${Date.now()},"token":"${token}",${numbers},"ack":${seq}`;
+    return `{"action":${JSON.stringify(action)},"data":${json},${stamp}}\n`;
   };
 }
 
@@ -127,12 +133,19 @@ async function answerBare(conn: Deno.TcpConn, conns: Set<Deno.TcpConn>): Promise
   conn.close();
 }
 
-/** Each packet stringified once, and all of them in one write for each client. */
+/** All packets in one write for each client. Unless they are stamped, it is the same for all. */
 function broadcastBare(conns: Set<Deno.TcpConn>, { packets, data }: BareBurst): void {
+  let bytes: Uint8Array | undefined;
+  for (const conn of conns) {
+    if (!bytes || isStamped) bytes = encodeBurst(packets, data);
+    writeBytes(conn, bytes);
+  }
+}
+
+function encodeBurst(packets: number, data: unknown): Uint8Array {
   let text = "";
   for (let n = 0; n < packets; n++) text += encode({ action: "tick", data });
-  const bytes = encoder.encode(text);
-  for (const conn of conns) writeBytes(conn, bytes);
+  return encoder.encode(text);
 }
 
 /** The other side. */

@@ -73,11 +73,9 @@ const KIB = 1_024;
 const EVERYONE = without(CONTENDERS.map(({ name }) => name), "Socket.IO with recovery");
 /** Over a plain wire. */
 const PLAIN = without(EVERYONE, "pnetwork secure", "pnetwork TLS");
-/** Those of which each is another program there. */
-const DIFFERENT = without(PLAIN, STAMPED_FLOOR);
 const WITH_HANDSHAKE = without(EVERYONE, "jayson", STAMPED_FLOOR);
 /** What the server keeps for clients that come back shows only in what it sends by itself. */
-const BROADCASTERS = [...without(DIFFERENT, "jayson"), "Socket.IO with recovery"];
+const BROADCASTERS = [...without(PLAIN, "jayson"), "Socket.IO with recovery"];
 const GROWING = [PNETWORK, ...FLOORS, "Socket.IO"];
 
 /** All of them. */
@@ -153,7 +151,7 @@ export function workloads(plan: Plan): Workload[] {
         title: `idle connection, of ${idleClients.toLocaleString("en")} more`,
         unit: "KiB",
       }],
-      entries: entries(without(DIFFERENT, "jayson"), idleClients),
+      entries: entries(without(PLAIN, "jayson", STAMPED_FLOOR), idleClients),
       isFresh: true,
       measure: async (pair, { clients }) => {
         await pair.ask("connect", { clients: WARM_UP_CLIENTS });
