@@ -25,6 +25,11 @@ interface Held {
 export class Arrivals {
   readonly #ackPackets: number;
   readonly #ackBytes: number;
+  /** The first packet that is held, and its number: most are handed over before the next one comes. */
+  #first: object | undefined;
+  #firstSeq = 0;
+  #firstBytes = 0;
+  /** Those after it. */
   readonly #held = new Queue<Held>();
   #received = 0;
   /** What of that has been passed or held: the last one counts as handed over no sooner. */
@@ -43,7 +48,7 @@ export class Arrivals {
 
   /** Up to which number everything was handed over: what is acknowledged. */
   get handedOver(): number {
-    return this.#held.first ? this.#held.first.seq - 1 : this.#sorted;
+    return this.#first ? this.#firstSeq - 1 : this.#sorted;
   }
 
   /** Whether there is something to acknowledge. */
@@ -90,13 +95,23 @@ export class Arrivals {
   /** The packet that was received last waits for its turn. */
   hold(packet: object, bytes: number): void {
     this.#sorted = this.#received;
-    this.#held.push({ packet, seq: this.#received, bytes });
+    if (this.#first) this.#held.push({ packet, seq: this.#received, bytes });
+    else this.#setFirst(packet, this.#received, bytes);
   }
 
   /** A packet that waited has its turn. One of an earlier session is none of this one's. */
   handOver(packet: object): void {
-    if (this.#held.first?.packet !== packet) return;
-    this.#owedBytes += this.#held.shift()!.bytes;
+    if (this.#first !== packet) return;
+    this.#owedBytes += this.#firstBytes;
+    const next = this.#held.shift();
+    if (next) this.#setFirst(next.packet, next.seq, next.bytes);
+    else this.#first = undefined;
+  }
+
+  #setFirst(packet: object, seq: number, bytes: number): void {
+    this.#first = packet;
+    this.#firstSeq = seq;
+    this.#firstBytes = bytes;
   }
 
   /** What to acknowledge. From now on it counts as told. */

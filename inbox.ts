@@ -36,7 +36,7 @@ interface Waiting {
  * overlap, and a packet whose data is being checked holds its place.
  */
 export class Inbox {
-  /** Notified whenever a packet came or went, or a handler has settled. */
+  /** Notified whenever a packet begins to wait or has its turn, or a handler has settled. */
   readonly changes = new Changes();
   readonly #receiver: Receiver;
   readonly #maxInFlight: number;
@@ -92,6 +92,12 @@ export class Inbox {
   /** Puts a packet at the end. */
   push(packet: ReceivedPacket, bytes: number): void {
     if (this.#isClosed) return;
+    // Most are dealt with before the next one is read: they never wait, and no place is made for them.
+    if (this.length === 0 && this.#mode === "dispatching" && !this.#isHeld && !this.isFull) {
+      this.#taken++;
+      this.#begin(packet);
+      return;
+    }
     this.#queue.push({ packet, bytes });
     this.#bytes += bytes;
     if (this.#mode === "dispatching") this.#dispatch();
@@ -147,14 +153,18 @@ export class Inbox {
     while (!this.#isHeld && !this.isFull) {
       const packet = this.#shift();
       if (!packet) return;
-      // Promises only where something waits: most handlers are done before the next packet is read.
-      try {
-        const run = this.#receiver.prepare(packet);
-        if (isPromise(run)) this.#hold(packet, run);
-        else this.#start(packet, run);
-      } catch (error) {
-        this.#receiver.failed(packet, error);
-      }
+      this.#begin(packet);
+    }
+  }
+
+  #begin(packet: ReceivedPacket): void {
+    // Promises only where something waits: most handlers are done before the next packet is read.
+    try {
+      const run = this.#receiver.prepare(packet);
+      if (isPromise(run)) this.#hold(packet, run);
+      else this.#start(packet, run);
+    } catch (error) {
+      this.#receiver.failed(packet, error);
     }
   }
 

@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "acknowledged on arrival, not when handed over",
     file: "arrivals.ts",
-    from: "return this.#held.first ? this.#held.first.seq - 1 : this.#sorted;",
+    from: "return this.#first ? this.#firstSeq - 1 : this.#sorted;",
     to: "return this.#received;",
     caughtBy: [CHAOS, ARRIVALS_TEST],
   },
