@@ -190,11 +190,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Its own loop, and what it waits for. Its connection has loops of its own. */
   get loops(): LoopInfo[] {
-    const due = this.#sweep.nextTick;
-    const waitsFor = due === Infinity
-      ? "a deadline"
-      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
-    return [{ loop: "sweep", waitsFor }];
+    return [{ loop: "sweep", waitsFor: this.#sweep.waitsFor }];
   }
 
   /** Makes a packet for the server. See the function of this name. */

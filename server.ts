@@ -199,14 +199,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Its own loop, and what it waits for. Each connection has loops of its own. */
   get loops(): LoopInfo[] {
-    const due = this.#sweep.nextTick;
-    const sweepWaitsFor = due === Infinity
-      ? "a deadline"
-      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
     return [
       { loop: "accept", waitsFor: this.#admission.waitsFor },
       { loop: "handshakes", waitsFor: `${this.#admission.handshakes} clients to shake hands` },
-      { loop: "sweep", waitsFor: sweepWaitsFor },
+      { loop: "sweep", waitsFor: this.#sweep.waitsFor },
     ];
   }
 
