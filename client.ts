@@ -37,6 +37,7 @@ import {
 import { type Dialled, Dialler, isFinal } from "./dial.ts";
 import { ConnectionError, PnetworkError } from "./errors.ts";
 import type { Hello, Welcome } from "./handshake.ts";
+import { introduce, tell } from "./hooks.ts";
 import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
 import { Once } from "./once.ts";
@@ -132,7 +133,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
         if (error instanceof PnetworkError && error.code === "PACKET_TOO_LARGE") {
           this.#epoch = undefined;
         }
-        this.#tell("onRetry", retry);
+        this.#tell("onRetry", () => this.#options.onRetry?.(retry));
       },
     });
     this.#options = { ...options };
@@ -190,11 +191,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Its own loop, and what it waits for. Its connection has loops of its own. */
   get loops(): LoopInfo[] {
-    const due = this.#sweep.nextTick;
-    const waitsFor = due === Infinity
-      ? "a deadline"
-      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
-    return [{ loop: "sweep", waitsFor }];
+    return [{ loop: "sweep", waitsFor: this.#sweep.waitsFor }];
   }
 
   /** Makes a packet for the server. See the function of this name. */
@@ -452,7 +449,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   async #reconnect(connection: Connection<Flipped<C>>, info: CloseInfo): Promise<void> {
     const conversation = conversationOf(connection);
     this.#state = "reconnecting";
-    this.#tell("onDetach", connection, info);
+    this.#tell("onDetach", () => this.#options.onDetach?.(connection, info));
     // Whoever comes back to what was too much at once only makes it more.
     const wasOfUse = info.code !== "SLOW_CONSUMER" &&
       connection.stats.packetsReceived > this.#receivedBefore;
@@ -498,7 +495,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     conversation.resume(wire, { ack: welcome.ack });
     this.#attached(welcome);
     log.info("back at {address} as {id}", { address: this.address, id: connection.id });
-    this.#tell("onResume", connection);
+    this.#tell("onResume", () => this.#options.onResume?.(connection));
     return true;
   }
 
@@ -521,39 +518,25 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       reason,
       id,
     });
-    this.#tell("onSessionLost", connection, { reason, ...undelivered });
+    const loss = { reason, ...undelivered };
+    this.#tell("onSessionLost", () => this.#options.onSessionLost?.(connection, loss));
   }
 
-  async #connected(connection: Connection<Flipped<C>>): Promise<void> {
-    try {
-      // Without a hook at once: packets may have come along with the answer.
-      const hook = this.#options.onConnect?.(connection);
-      if (hook !== undefined) await hook;
-      if (!connection.isListening) connection.startListen();
-    } catch (error) {
+  #connected(connection: Connection<Flipped<C>>): void {
+    introduce(connection, this.#options, async (error) => {
       log.error("onConnect failed: {error}", { error });
       await connection.close({ reason: "an error on the client" });
-    }
+    });
   }
 
   #disconnected(connection: Connection<Flipped<C>>, info: CloseInfo): void {
     // Whoever closes a connection may well quote the other side.
     log.info("disconnected: {code}: {reason}", { code: info.code, reason: sanitize(info.reason) });
-    this.#tell("onDisconnect", connection, info);
+    this.#tell("onDisconnect", () => this.#options.onDisconnect?.(connection, info));
   }
 
-  /** Calls a hook, if there is one. What it throws is its own affair. */
-  #tell<Hook extends "onDetach" | "onRetry" | "onResume" | "onSessionLost" | "onDisconnect">(
-    hook: Hook,
-    ...args: Parameters<NonNullable<ClientOptions<C>[Hook]>>
-  ): void {
-    const call = this.#options[hook] as ((...args: unknown[]) => unknown) | undefined;
-    // With a promise, where it may throw as well as reject.
-    if (call) {
-      (async () => await call.apply(this.#options, args))().catch((error) => {
-        log.error("{hook} failed: {error}", { hook, error });
-      });
-    }
+  #tell(hook: keyof ClientOptions, call: () => unknown): void {
+    tell(call, (error) => log.error("{hook} failed: {error}", { hook, error }));
   }
 }
 

@@ -44,6 +44,7 @@ import {
 import { ConnectionError } from "./errors.ts";
 import { Groups } from "./groups.ts";
 import { encodeWelcome, type LossReason, type Resume } from "./handshake.ts";
+import { introduce, tell } from "./hooks.ts";
 import { checkIdentity } from "./identity.ts";
 import { KeyHolder } from "./key_holder.ts";
 import { runAction } from "./loopback.ts";
@@ -199,14 +200,10 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Its own loop, and what it waits for. Each connection has loops of its own. */
   get loops(): LoopInfo[] {
-    const due = this.#sweep.nextTick;
-    const sweepWaitsFor = due === Infinity
-      ? "a deadline"
-      : `${Math.max(0, Math.round(due - this.#sweep.now()))} ms to pass`;
     return [
       { loop: "accept", waitsFor: this.#admission.waitsFor },
       { loop: "handshakes", waitsFor: `${this.#admission.handshakes} clients to shake hands` },
-      { loop: "sweep", waitsFor: sweepWaitsFor },
+      { loop: "sweep", waitsFor: this.#sweep.waitsFor },
     ];
   }
 
@@ -521,7 +518,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     wire.write(encodeWelcome({ id, token, limits, epoch, ack: handedOver, reason: undefined }));
     conversation.resume(wire, resume);
     log.info("{id} has come back from {address}", { id, address: wire.address });
-    this.#tell("onResume", connection);
+    this.#tell("onResume", connection, () => this.#options.onResume?.(connection));
   }
 
   #register(newcomer: Newcomer, reason?: LossReason): void {
@@ -557,7 +554,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
 
   #detached(connection: Connection<C>, info: CloseInfo): void {
     const tooMany = this.#registry.detach(connection);
-    this.#tell("onDetach", connection, info);
+    this.#tell("onDetach", connection, () => this.#options.onDetach?.(connection, info));
     if (tooMany) loseSession(tooMany, "too many clients have dropped");
   }
 
@@ -575,19 +572,14 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       code,
       reason: sanitize(reason),
     });
-    this.#tell("onDisconnect", connection, info);
+    this.#tell("onDisconnect", connection, () => this.#options.onDisconnect?.(connection, info));
   }
 
-  async #connected(connection: Connection<C>): Promise<void> {
-    try {
-      // Without a hook at once: packets may have come along with the handshake.
-      const hook = this.#options.onConnect?.(connection);
-      if (hook !== undefined) await hook;
-      if (!connection.isListening) connection.startListen();
-    } catch (error) {
+  #connected(connection: Connection<C>): void {
+    introduce(connection, this.#options, async (error) => {
       log.error("{id}: onConnect failed: {error}", { id: connection.id, error });
       await connection.close({ reason: "an error on the server" });
-    }
+    });
   }
 
   #broadcast(
@@ -600,18 +592,8 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return broadcastRequest(connections, packet, { ...options, timeoutMs });
   }
 
-  /** Calls a hook, if there is one. What it throws is its own affair. */
-  #tell<Hook extends "onDetach" | "onResume" | "onDisconnect">(
-    hook: Hook,
-    ...args: Parameters<NonNullable<ServerOptions<C>[Hook]>>
-  ): void {
-    const call = this.#options[hook] as ((...args: unknown[]) => unknown) | undefined;
-    if (!call) return;
-    const { id } = args[0];
-    // With a promise, where it may throw as well as reject.
-    (async () => await call.apply(this.#options, args))().catch((error) => {
-      log.error("{id}: {hook} failed: {error}", { id, hook, error });
-    });
+  #tell(hook: keyof ServerOptions, { id }: Connection<C>, call: () => unknown): void {
+    tell(call, (error) => log.error("{id}: {hook} failed: {error}", { id, hook, error }));
   }
 }
 

@@ -64,6 +64,12 @@ export class Sweep {
     return this.#timerAt;
   }
 
+  /** What it waits for, for people. */
+  get waitsFor(): string {
+    if (this.nextTick === Infinity) return "a deadline";
+    return `${Math.max(0, Math.round(this.nextTick - this.now()))} ms to pass`;
+  }
+
   /** Watches this one's deadlines from now on. */
   add(entry: Sweepable): void {
     entry.seat = NOWHERE;

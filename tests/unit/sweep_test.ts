@@ -33,6 +33,21 @@ Deno.test("there is no timer while there is no deadline", () => {
   assertEquals([entry.swept.length, time.timers, sweep.nextTick], [1, 0, Infinity]);
 });
 
+Deno.test("a sweep tells people what it waits for", () => {
+  using time = new FakeTime();
+  const sweep = new Sweep();
+  assertEquals(sweep.waitsFor, "a deadline");
+  const entry = new Entry(sweep.now() + 500);
+  sweep.add(entry);
+  time.advance(200);
+  assertEquals(sweep.waitsFor, "300 ms to pass");
+  // A tick that is overdue.
+  time.stop(350);
+  assertEquals(sweep.waitsFor, "0 ms to pass");
+  sweep.delete(entry);
+  assertEquals(sweep.waitsFor, "a deadline");
+});
+
 Deno.test("an entry is swept when its deadline has come, not before, and not again", () => {
   using time = new FakeTime();
   const sweep = new Sweep();
