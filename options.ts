@@ -198,9 +198,9 @@ export interface ServerLimits {
    */
   maxDetachedPerAddress?: number | false;
   /**
-   * How many bytes all clients together may have unacknowledged; beyond it the client with most of them
-   * loses its oldest, and its session can no longer be resumed without them. Stops many slow clients
-   * from filling the memory together.
+   * How many bytes all clients together may have unacknowledged; beyond it those with most of them lose
+   * their oldest, until a sixteenth is free, and their sessions can no longer be resumed without them.
+   * Stops many slow clients from filling the memory together.
    *
    * @default {67_108_864}
    */

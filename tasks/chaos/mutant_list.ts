@@ -54,6 +54,7 @@ const SESSION_TEST = "tests/unit/session_test.ts";
 const OUTSTANDING_TEST = "tests/unit/outstanding_test.ts";
 const SWEEP_TEST = "tests/unit/sweep_test.ts";
 const OUTBOX_TEST = "tests/unit/outbox_test.ts";
+const BUDGET_TEST = "tests/unit/replay_budget_test.ts";
 const POSTPONED_TEST = "tests/property/postponed_test.ts";
 const CONVERSATION_TEST = "tests/unit/conversation_test.ts";
 const PULSE_TEST = "tests/unit/pulse_test.ts";
@@ -295,5 +296,12 @@ export const MUTANTS: readonly Mutant[] = [
     from: "this.holder?.beforeWrite();",
     to: "",
     caughtBy: [CONVERSATION_TEST],
+  },
+  {
+    name: "where all is used up everyone is looked at for each packet",
+    file: "replay_budget.ts",
+    from: "const FREED_SHARE = 1 / 16;",
+    to: "const FREED_SHARE = 0;",
+    caughtBy: [BUDGET_TEST],
   },
 ];

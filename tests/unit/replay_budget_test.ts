@@ -3,31 +3,38 @@ import { type Holder, ReplayBudget } from "../../replay_budget.ts";
 
 /** Holds one thing after the other, and lets go of half of their bytes when it is asked to. */
 class Half implements Holder {
-  bytes = 0;
   length = 0;
   asked = 0;
+  /** How often it was counted. */
+  counts = 0;
+  #bytes = 0;
   readonly #budget: ReplayBudget;
 
   constructor(budget: ReplayBudget) {
     this.#budget = budget;
   }
 
+  get bytes(): number {
+    this.counts++;
+    return this.#bytes;
+  }
+
   add(bytes: number): void {
-    this.bytes += bytes;
+    this.#bytes += bytes;
     this.length++;
     this.#budget.add(this, bytes);
   }
 
   /** Lets go of so many bytes; what is left counts as no fewer things, while anything is. */
   remove(bytes: number): void {
-    this.bytes -= bytes;
-    if (this.bytes === 0) this.length = 0;
+    this.#bytes -= bytes;
+    if (this.#bytes === 0) this.length = 0;
     this.#budget.remove(this, bytes);
   }
 
   giveWay(): void {
     this.asked++;
-    this.remove(Math.ceil(this.bytes / 2));
+    this.remove(Math.ceil(this.#bytes / 2));
   }
 }
 
@@ -90,14 +97,19 @@ Deno.test("up to the bound nobody gives way, one byte more and the largest does"
   assertEquals([budget.bytes, b.bytes], [76, 25]);
 });
 
-Deno.test("as many give way as have to, the largest of the moment each time", () => {
-  const { budget, all: [a, b, c] } = holders(100, 3);
+Deno.test("as many give way as have to, from the largest on, until a sixteenth is free", () => {
+  const { budget, all: [a, b, c] } = holders(160, 3);
   a.add(40);
   b.add(35);
   c.add(80);
-  // 155: c to 40, a to 20, which leaves 95.
-  assertEquals([a.bytes, b.bytes, c.bytes], [20, 35, 40]);
-  assertEquals([a.asked, b.asked, c.asked, budget.bytes], [1, 0, 1, 95]);
+  assertEquals([a.asked, b.asked, c.asked], [0, 0, 0]);
+  a.add(10);
+  // 165: c to 40 leaves 125.
+  assertEquals([a.bytes, b.bytes, c.bytes, budget.bytes], [50, 35, 40, 125]);
+  b.add(100);
+  // 225: b to 67 is not enough, and a to 25 leaves 132.
+  assertEquals([a.bytes, b.bytes, c.bytes, budget.bytes], [25, 67, 40, 132]);
+  assertEquals([a.asked, b.asked, c.asked], [1, 1, 1]);
 });
 
 Deno.test("whoever alone holds more than all may gives way until it does not", () => {
@@ -168,4 +180,31 @@ Deno.test("whoever turns out to hold less than its bound is still known to hold 
   new Bounded(budget, 40, 40);
   new Bounded(budget, 11, 11);
   assertEquals([holder.asked, budget.bytes], [1, 51]);
+});
+
+Deno.test("where all is used up not everyone is looked at for each packet", () => {
+  const { budget, all } = holders(16_000, 100);
+  const rounds = 200;
+  for (let round = 0; round < rounds; round++) {
+    for (const holder of all) {
+      holder.add(10);
+      assert(budget.bytes <= 16_000);
+    }
+  }
+  const sum = (of: (holder: Half) => number) => all.reduce((total, one) => total + of(one), 0);
+  const adds = rounds * all.length;
+  assert(sum(({ asked }) => asked) > 100, "they gave way again and again");
+  assert(sum(({ counts }) => counts) < adds * 2, `${sum(({ counts }) => counts)} looks`);
+});
+
+Deno.test("once all had to be counted what comes is, until no more than half is held", () => {
+  const budget = new ReplayBudget(100);
+  assertEquals(budget.isTight, false);
+  const all = [90, 90].map((bound) => new Bounded(budget, 40, bound));
+  assertEquals([budget.bytes, budget.isTight], [80, true]);
+  all[0].giveWay();
+  assertEquals([budget.bytes, budget.isTight], [40, false]);
+  // Counted, they turned out to be few.
+  new Bounded(budget, 5, 70);
+  assertEquals([budget.bytes, budget.isTight], [45, false]);
 });

@@ -422,6 +422,19 @@ Deno.test("a budget is told what a count makes of the bound", () => {
   assertEquals([a.bytes, b.bytes, budget.bytes], [200, 100, 300]);
 });
 
+Deno.test("where a budget is tight what comes is counted as it comes, and no bound stands in for it", () => {
+  for (const char of ["x", "é"]) {
+    const budget = new ReplayBudget(3_000);
+    const [a, b] = [new Window(LIMITS, budget), new Window(LIMITS, budget)];
+    // Bounds come to more than may be held, counts to more than half of it.
+    while (!budget.isTight) add(a, 200, char);
+    const { bytes } = budget;
+    add(b, 200, char);
+    assertEquals([b.maxBytes, budget.bytes], [200, bytes + 200], char);
+    assertEquals([b.bytes, a.bytes + b.bytes], [200, budget.bytes], char);
+  }
+});
+
 Deno.test("a budget is kept to the byte, by one window alone and by several", () => {
   for (const char of CHARS) {
     for (let count = 1; count <= 3; count++) {
