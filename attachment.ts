@@ -128,7 +128,10 @@ export class Attachment implements ReadLoopParts, PulseParts, WireHolder {
 
   /** For the pulse. */
   acknowledge(): void {
-    this.#host.sendControl("@ack", undefined, this.#delivery!.arrivals.takeAck());
+    // What was put off to the end of the turn says it as well.
+    this.beforeWrite();
+    const { arrivals } = this.#delivery!;
+    if (arrivals.isAckOwed) this.#host.sendControl("@ack", undefined, arrivals.takeAck());
   }
 
   /**

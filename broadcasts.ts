@@ -89,10 +89,10 @@ export function broadcast<C extends Contract = Untyped>(
   const terms = readTerms(packet, options);
   const head = encodeHead(packet);
   const result: BroadcastResult = { sent: 0, missed: new Map() };
-  const one = chained(head);
+  const one: Broadcast | undefined = terms ? undefined : chained(head);
   for (const connection of without(connections, options.except)) {
     const conversation = conversationOf(connection);
-    const error = terms ? conversation.sendVolatile(head, terms) : conversation.broadcast(one);
+    const error = terms ? conversation.sendVolatile(head, terms) : conversation.broadcast(one!);
     if (error) result.missed.set(connection.id, error);
     else result.sent++;
   }
@@ -104,7 +104,7 @@ let last: Broadcast | undefined;
 
 /** Puts a broadcast behind those that were made in the same turn. */
 function chained(head: string): Broadcast {
-  const one: Broadcast = { head, next: undefined };
+  const one: Broadcast = { head, created: Date.now(), next: undefined };
   if (last) last.next = one;
   else queueMicrotask(() => last = undefined);
   return last = one;

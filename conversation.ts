@@ -208,6 +208,8 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
 
   /** What it has done so far. */
   get stats(): ConnectionStats {
+    // What was sent in this turn counts.
+    this.#outbox.catchUp();
     const { delivery } = this.session;
     return {
       packetsReceived: this.#intake.packets,
@@ -227,6 +229,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
 
   /** Its loops, and what each waits for. */
   get loops(): LoopInfo[] {
+    this.#outbox.catchUp();
     const isDetached = this.#state === "detached";
     const { read, write } = isDetached
       ? { read: "another socket", write: "another socket" }
@@ -260,7 +263,7 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
    * @throws {ProtocolError} `PROTOCOL_ERROR`, if it was never sent so much.
    */
   canResume(ack: number): boolean {
-    // They may push out what it lacks.
+    // Broadcasts of this turn may push out what it lacks.
     this.#outbox.catchUp();
     return this.session.delivery?.window.reaches(ack) ?? false;
   }
@@ -505,18 +508,20 @@ export class Conversation implements AttachmentHost, IntakeHost, HandlingHost, R
   /**
    * Sends one that never waits. Returns why this peer does not get it, if it does not.
    *
-   * Those that follow another one in its turn are sent when that is written: all of them to one peer, and
-   * then to the next, so that the first reads while the last is sent to.
+   * Where lines of the turn wait to be written already, it joins them when they are: a burst goes to one peer
+   * and then to the next, so that the first reads while the last is sent to.
    */
   broadcast(broadcast: Broadcast): PnetworkError | undefined {
     if (this.#isEnding()) return this.ended;
     if (this.#outbox.postpone(broadcast)) return undefined;
-    return this.#sent(this.#outbox.broadcast(broadcast.head));
+    return this.#sent(this.#outbox.broadcast(broadcast));
   }
 
   /** For the attachment: what was sent in this turn is about to be written. */
   beforeWrite(): void {
-    if (this.#outbox.catchUp()) this.#attachment.pulse?.checkWindow();
+    this.#outbox.catchUp();
+    // Whoever else caught up did not look.
+    this.#attachment.pulse?.checkWindow();
   }
 
   /** Asks for a reply. See {@linkcode Connection.request}. */

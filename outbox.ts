@@ -26,6 +26,8 @@ export interface Recipient {
 export interface Broadcast {
   /** What `encodeHead` made. */
   readonly head: string;
+  /** When it was made, in milliseconds since the Unix epoch. */
+  readonly created: number;
   /** The one after it, in the same turn. */
   next?: Broadcast;
 }
@@ -93,7 +95,7 @@ export class Outbox {
 
   /** How many packets went out. */
   get packetsSent(): number {
-    return this.#packetsSent + this.#late;
+    return this.#packetsSent;
   }
 
   /** How many volatile packets were dropped. */
@@ -103,7 +105,6 @@ export class Outbox {
 
   /** How many bytes wait to be written, or for a wire. */
   get buffered(): number {
-    this.catchUp();
     return this.#kept + this.#waitingBytes;
   }
 
@@ -245,21 +246,24 @@ export class Outbox {
    * Sends one that waits for nobody: it pushes the oldest out of a full window, but goes out itself.
    * Returns like {@linkcode Outbox.reply}.
    */
-  broadcast(head: string): PnetworkError | undefined {
+  broadcast({ head, created }: Broadcast): PnetworkError | undefined {
     if (!this.#fits(head)) return this.#tooLarge();
     this.catchUp();
     this.admit({ isForced: true });
-    const error = this.#mustEnter(head);
+    const error = this.#mustEnter(head, undefined, created);
     this.#session.delivery?.window.trim();
     return error;
   }
 
   /**
-   * Puts a broadcast off that follows others in its turn, if there is certainly room for it: until anything
-   * else is sent, or {@linkcode Outbox.catchUp} is called. All connections share the chain of a turn's
+   * Puts a broadcast off for which lines of its turn wait to be written already, until they are: what comes in
+   * a burst is dealt with for one peer after the other. All connections share the chain of a turn's
    * broadcasts, and each notes where its part begins and ends.
    *
-   * @returns Whether it did.
+   * It is put off where nothing can come of it but that it is sent: a packet that waits for its number would
+   * have to go before it, and it may not be too much for the peer, however long its line becomes.
+   *
+   * @returns Whether it did. Then {@linkcode Outbox.catchUp} is to be called before the lines are written.
    */
   postpone(broadcast: Broadcast): boolean {
     if (!this.#wire?.isCollecting || this.#waiting.length > 0) return false;
@@ -277,18 +281,21 @@ export class Outbox {
 
   /**
    * Sends the broadcasts that were put off: what is known of a connection is in the processor's cache for all
-   * but the first of them. Returns whether there were any.
+   * but the first of them.
+   *
+   * Whatever sends, or asks what was sent, calls this first. While anything is put off nobody waits for a
+   * number, nor is there a session without its wire.
    */
-  catchUp(): boolean {
-    if (this.#late === 0) return false;
+  catchUp(): void {
+    if (this.#late === 0) return;
     const { delivery } = this.#session;
     for (let one = this.#firstLate!, left = this.#late; left > 0; left--, one = one.next!) {
-      this.#enter(this.#stamp(one.head, delivery), delivery, one.head);
+      const { head, created } = one;
+      this.#enter(this.#stamp(head, delivery, undefined, undefined, created), delivery, head);
+      delivery?.window.trim();
     }
-    delivery?.window.trim();
     this.#firstLate = this.#lastLate = undefined;
     this.#late = this.#maxLateBytes = 0;
-    return true;
   }
 
   /**
@@ -379,9 +386,9 @@ export class Outbox {
     return entered.promise.finally(() => signal.removeEventListener("abort", abort));
   }
 
-  #mustEnter(head: string, replyTo?: number): PnetworkError | undefined {
+  #mustEnter(head: string, replyTo?: number, created?: number): PnetworkError | undefined {
     const { delivery } = this.#session;
-    const line = this.#stamp(head, delivery, undefined, replyTo);
+    const line = this.#stamp(head, delivery, undefined, replyTo, created);
     if (this.#mayFollow(line)) {
       this.#enter(line, delivery, head, undefined, replyTo);
       return undefined;
@@ -412,11 +419,16 @@ export class Outbox {
     this.#write(line);
   }
 
-  #stamp(head: string, delivery: Delivery | undefined, id?: number, replyTo?: number): string {
-    if (!delivery) return head + this.#stamper.tail(id, replyTo);
-    const { window, arrivals } = delivery;
-    const ack = this.#wire && arrivals.isAckOwed ? arrivals.handedOver : undefined;
-    return head + this.#stamper.tail(id, replyTo, window.nextSeq, ack);
+  #stamp(
+    head: string,
+    delivery: Delivery | undefined,
+    id?: number,
+    replyTo?: number,
+    created?: number,
+  ): string {
+    const arrivals = this.#wire && delivery?.arrivals;
+    const ack = arrivals?.isAckOwed ? arrivals.handedOver : undefined;
+    return head + this.#stamper.tail(id, replyTo, delivery?.window.nextSeq, ack, created);
   }
 
   #write(line: string): void {

@@ -62,6 +62,7 @@ export class ReplayBudget {
     if (this.#bytes <= this.#maxBytes) return;
     sizes.sort((one, other) => other.bytes - one.bytes);
     const goal = this.#maxBytes * (1 - FREED_SHARE);
+    // Once more from the first, where half of everything is not enough.
     while (this.#bytes > goal) {
       for (const { holder } of sizes) {
         holder.giveWay();

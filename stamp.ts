@@ -41,11 +41,10 @@ export class Stamper {
     return this.#age;
   }
 
-  /** The rest of a line that is sent now. */
-  tail(id?: number, replyTo?: number, seq?: number, ack?: number): string {
-    const now = Date.now();
-    this.#age = now - this.#start;
-    return encodeCreated(now) + this.#token + encodeNumbers(id, replyTo, seq, ack);
+  /** The rest of a line that is sent now, or was to be sent at some other time. */
+  tail(id?: number, replyTo?: number, seq?: number, ack?: number, created = Date.now()): string {
+    this.#age = created - this.#start;
+    return encodeCreated(created) + this.#token + encodeNumbers(id, replyTo, seq, ack);
   }
 
   /** The rest of a line that was sent at this age, and is sent again. */

@@ -168,9 +168,7 @@ export class Window implements Holder {
 
   /** Takes the packet of the next number in, whether there is room or not. `line` is what is sent of it. */
   add({ head, id, replyTo, age }: Sent, line: string): Entry {
-    const isCounted = this.#budget?.isTight === true;
-    const bytes = isCounted ? bytesOf(line) : maxBytesOf(line);
-    if (isCounted && this.#countedSeq === this.#lastSeq) this.#countedSeq++;
+    const bytes = this.#budget?.isTight ? bytesOf(line) : maxBytesOf(line);
     const entry = this.#spare?.pop() ?? new Kept();
     entry.seq = ++this.#lastSeq;
     entry.head = head;

@@ -372,9 +372,9 @@ export class Wire implements Sweepable {
 
   async #writeAll(): Promise<void> {
     if (this.#writing !== "soon") return;
-    this.holder?.beforeWrite();
-    this.#writing = "now";
     try {
+      this.holder?.beforeWrite();
+      this.#writing = "now";
       while (!this.#waiting.isEmpty) {
         const full = this.#waiting;
         this.#waiting = this.#spare;

@@ -304,4 +304,18 @@ export const MUTANTS: readonly Mutant[] = [
     to: "const FREED_SHARE = 0;",
     caughtBy: [BUDGET_TEST],
   },
+  {
+    name: "broadcasts of one turn push others out of the budget that they share",
+    file: "outbox.ts",
+    from: "delivery, head);\n      delivery?.window.trim();\n    }",
+    to: "delivery, head);\n    }\n    delivery?.window.trim();",
+    caughtBy: [OUTBOX_TEST],
+  },
+  {
+    name: "a window that broadcasts fill is not watched",
+    file: "conversation.ts",
+    from: "    // Whoever else caught up did not look.\n    this.#attachment.pulse?.checkWindow();",
+    to: "",
+    caughtBy: [CONVERSATION_TEST],
+  },
 ];

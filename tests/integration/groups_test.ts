@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { conversationOf } from "../../connection.ts";
 import { Client, type Connection, ConnectionError, Server } from "../../mod.ts";
-import { until } from "../support/wait.ts";
+import type { Broadcast } from "../../outbox.ts";
+import { turn, until } from "../support/wait.ts";
 import { DEFAULT_WIRE, WIRES } from "../support/wires.ts";
 
 const WIRE = WIRES[DEFAULT_WIRE];
@@ -181,4 +183,23 @@ Deno.test("a broadcast passes over who is leaving, and does not fail for it", as
     await assertRejects(() => b.connection.sendPacket({ action: "say" }), ConnectionError);
     await until(() => b.client.state === "closed", "its client knows");
   });
+});
+
+Deno.test("the broadcasts of one turn are one chain, and those of the next another", async () => {
+  await using server = new Server({ port: 0 });
+  await server.start();
+  await using client = new Client({ port: server.port });
+  await client.start();
+  const [connection] = server.clients.values();
+  const conversation = conversationOf(connection);
+  const made: Broadcast[] = [];
+  const { broadcast } = conversation;
+  conversation.broadcast = (one) => {
+    made.push(one);
+    return broadcast.call(conversation, one);
+  };
+  for (let data = 0; data < 3; data++) server.broadcast({ action: "tick", data });
+  await turn();
+  server.broadcast({ action: "tick", data: 3 });
+  assertEquals(made.map(({ next }) => next && made.indexOf(next)), [1, 2, undefined, undefined]);
 });

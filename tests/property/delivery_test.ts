@@ -120,7 +120,7 @@ class Side {
     } else {
       const id = ++this.#lastId;
       const error = how === "broadcast"
-        ? this.outbox.broadcast(head)
+        ? this.outbox.broadcast({ head, created: Date.now() })
         : this.outbox[how === "request" ? "request" : "reply"](head, id);
       assertEquals(error, undefined);
       if (how === "broadcast") assert(this.#isWithinLimits, "it pushed nothing out");

@@ -71,7 +71,7 @@ class Peer {
   broadcast(broadcast: Broadcast): void {
     const isLate = this.#mayPutOff && this.outbox.postpone(broadcast);
     if (isLate) this.putOff++;
-    this.outcomes.push(isLate ? undefined : this.outbox.broadcast(broadcast.head)?.code);
+    this.outcomes.push(isLate ? undefined : this.outbox.broadcast(broadcast)?.code);
   }
 
   do(step: Exclude<Step, { broadcast: unknown }>): void {
@@ -89,6 +89,7 @@ class Peer {
       case "control":
         return void this.outcomes.push(outbox.sendControl("@ping")?.code);
       case "count":
+        outbox.catchUp();
         return void this.outcomes.push(outbox.packetsSent, outbox.buffered);
       case "turn":
         return void outbox.catchUp();
@@ -164,7 +165,7 @@ Deno.test("what is put off arrives as what is not: the same packets, in the same
             continue;
           }
           const head = encodeHead({ action: "b", data: "y".repeat(step.length) });
-          const next: Broadcast = { head, next: undefined };
+          const next: Broadcast = { head, created: Date.now(), next: undefined };
           if (last) last.next = next;
           last = next;
           for (const [name, peer] of Object.entries(peers)) {

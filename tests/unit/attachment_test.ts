@@ -31,7 +31,7 @@ function makeScene({ hasSession = true, ...options }: SceneOptions = {}) {
     failed: () => {},
   }, 9);
   const wire = new Wire(near, { limits, sweep });
-  const scene = { onLine: (_line: string) => {} };
+  const scene = { onLine: (_line: string) => {}, onWrite: () => {} };
   const attachment = new Attachment(wire, {
     sweep,
     limits,
@@ -41,7 +41,7 @@ function makeScene({ hasSession = true, ...options }: SceneOptions = {}) {
       events.push(line);
       scene.onLine(line);
     },
-    beforeWrite: () => {},
+    beforeWrite: () => scene.onWrite(),
     inputEnded: () => events.push("end"),
     fault: (error) => {
       events.push(`fault ${error instanceof PnetworkError ? error.code : error}`);
@@ -94,6 +94,23 @@ Deno.test("only what has a session has a pulse", async () => {
     assertStrictEquals(wire.holder, attachment);
     await attachment.release(LEFT, "at once");
   }
+});
+
+Deno.test("what is to go out with the lines of a turn is asked for before they are written, while the wire counts", async () => {
+  const scene = makeScene();
+  let asked = 0;
+  scene.onWrite = () => {
+    asked++;
+    scene.wire.write("second");
+  };
+  scene.wire.write("first");
+  await until(() => scene.heard().length > 0, "it was written");
+  assertEquals([scene.heard(), asked], ["first\nsecond\n", 1]);
+  scene.wire.write("third");
+  const left = scene.attachment.release(LEFT, "goodbye");
+  await scene.far.closeWrite();
+  await left;
+  assertEquals(asked, 1);
 });
 
 Deno.test("once a batch was taken, what is due is acknowledged", async () => {

@@ -92,6 +92,8 @@ class Scene implements AsyncDisposable {
   /** The end of its first wire. */
   readonly end = new ScriptedEnd();
   readonly handled: unknown[] = [];
+  /** Called when one was. */
+  onHandled = () => {};
   readonly events: string[] = [];
   /** What handlers of `wait` wait for. */
   readonly gate = Promise.withResolvers<void>();
@@ -101,7 +103,10 @@ class Scene implements AsyncDisposable {
   constructor(limits: ConnectionLimits = {}) {
     this.#limits = resolveConnectionLimits(limits);
     const actions = new ActionTable();
-    actions.bind("note", (data) => void this.handled.push(data));
+    actions.bind("note", (data) => {
+      this.handled.push(data);
+      this.onHandled();
+    });
     actions.bind("wait", (data) => {
       this.handled.push(data);
       return this.gate.promise;
@@ -182,6 +187,7 @@ function linesIn(text: string): number {
 function chain(...data: unknown[]): Broadcast[] {
   const all: Broadcast[] = data.map((one) => ({
     head: encodeHead({ action: "note", data: one }),
+    created: Date.now(),
     next: undefined,
   }));
   for (const [n, one] of all.entries()) one.next = all[n + 1];
@@ -426,7 +432,7 @@ Deno.test("the broadcasts of a turn go to one peer after the other, and to each 
     }
   }
   await settle();
-  // The first of them makes the turn one of broadcasts; the others had no number there yet.
+  // Nothing waited there when the first of them came; the others had no number yet.
   assertEquals(heard, ["one 3, other at 2", "other 3"]);
   for (const { end } of [one, other]) {
     assertEquals(end.heard.map(({ seq, data }) => [seq, data]), [[1, "a"], [2, "b"], [3, "c"]]);
@@ -483,11 +489,64 @@ Deno.test("a session that ends in the turn of broadcasts tells of them", async (
   assertEquals(told, ["a", "b", "c", "@close"]);
 });
 
-Deno.test("a window that broadcasts fill is watched from their turn on", async () => {
-  using time = new FakeTime({ withDate: true });
-  await using scene = new Scene({ replayPackets: 3, stallTimeoutMs: 2_000 });
-  scene.broadcast("a", "b", "c");
+Deno.test("a window that broadcasts fill is watched from their turn on, whatever else is done in it", async () => {
+  const others: Record<string, (conversation: Conversation) => unknown> = {
+    nothing: () => {},
+    delivered: (conversation) => conversation.delivered().catch(() => {}),
+    stats: (conversation) => conversation.stats,
+    ping: (conversation) => conversation.ping({}).catch(() => {}),
+    volatile: (conversation) =>
+      conversation.sendVolatile(encodeHead({ action: "note", data: 0 }), VOLATILE),
+  };
+  for (const [name, other] of Object.entries(others)) {
+    using time = new FakeTime({ withDate: true });
+    await using scene = new Scene({ replayPackets: 3, stallTimeoutMs: 2_000 });
+    scene.broadcast("a", "b", "c");
+    other(scene.conversation);
+    await settle();
+    time.advance(2_500);
+    assertEquals(scene.events, ["detached SLOW_CONSUMER"], name);
+  }
+});
+
+Deno.test("broadcasts of one turn acknowledge what came: nothing says it besides", async () => {
+  await using scene = new Scene();
+  const broadcasts = chain(...Array(600).keys());
+  scene.onHandled = () => void scene.conversation.broadcast(broadcasts[scene.handled.length - 1]);
+  scene.end.say(...broadcasts.map((_, n) => packet(n + 1)));
+  await until(() => scene.end.seqs.length === 600, "all were answered");
+  assertEquals(scene.end.ack, 600);
+  assertEquals(scene.end.heard.filter(({ action }) => action !== "note"), []);
+});
+
+Deno.test("a broadcast while a write is under way goes out behind it, if nothing else does", async () => {
+  await using scene = new Scene();
+  const write = scene.end.write.bind(scene.end);
+  const gate = Promise.withResolvers<void>();
+  scene.end.write = async (bytes) => {
+    await gate.promise;
+    return await write(bytes);
+  };
+  scene.send("a");
   await settle();
-  time.advance(2_500);
-  assertEquals(scene.events, ["detached SLOW_CONSUMER"]);
+  scene.broadcast("b");
+  gate.resolve();
+  await settle();
+  assertEquals(scene.end.heard.map(({ data }) => data), ["a", "b"]);
+});
+
+Deno.test("a conversation that has ended is sent no broadcast, and says why", async () => {
+  await using scene = new Scene();
+  scene.broadcast("a");
+  scene.conversation.abandon({ code: "CLOSED", reason: "enough" });
+  const [one] = chain("b");
+  assertEquals(scene.conversation.broadcast(one)?.code, "CLOSED");
+});
+
+Deno.test("what its loops wait for counts the broadcasts of the turn", async () => {
+  await using scene = new Scene();
+  scene.broadcast("a", "b", "c");
+  const { loops, stats } = scene.conversation;
+  const waitsFor = `the peer to take ${stats.buffered} bytes`;
+  assertEquals(loops.find(({ loop }) => loop === "write")?.waitsFor, waitsFor);
 });

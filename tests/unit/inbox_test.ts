@@ -69,6 +69,14 @@ class Recorder implements Receiver {
   }
 }
 
+Deno.test("a packet that has its turn at once counts as taken, like one that waited", () => {
+  const { inbox } = new Recorder();
+  inbox.push(packet("waits"), 1);
+  inbox.startDispatch();
+  inbox.push(packet("does not"), 1);
+  assertEquals([inbox.taken, inbox.length, inbox.bytes], [2, 0, 0]);
+});
+
 Deno.test("packets wait in order until someone takes them", () => {
   const recorder = new Recorder();
   const { inbox, events } = recorder;

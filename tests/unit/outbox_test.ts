@@ -7,8 +7,9 @@ import {
   RequestError,
 } from "../../errors.ts";
 import type { Arrivals } from "../../arrivals.ts";
-import { Outbox } from "../../outbox.ts";
+import { type Broadcast, Outbox } from "../../outbox.ts";
 import { decodePacket, encodeErrorHead, encodeHead, parseLine, utf8Length } from "../../packet.ts";
+import { ReplayBudget } from "../../replay_budget.ts";
 import { beginDelivery, Session } from "../../session.ts";
 import { encodeTail } from "../../stamp.ts";
 import type { WindowLimits } from "../../window.ts";
@@ -120,6 +121,18 @@ function head(data: unknown = null): string {
   return encodeHead({ action: "a", data });
 }
 
+/** A broadcast of now. */
+function made(head: string): Broadcast {
+  return { head, created: Date.now() };
+}
+
+/** Broadcasts of one turn. */
+function chain(...heads: string[]): Broadcast[] {
+  const all = heads.map(made);
+  for (const [n, one] of all.entries()) one.next = all[n + 1];
+  return all;
+}
+
 /** A head of so many bytes. */
 function headOf(length: number, char = "x"): string {
   const room = length - head("").length;
@@ -161,7 +174,7 @@ const WAYS: Record<string, (outbox: Outbox, head: string) => Promise<AnyError | 
   },
   request: (outbox, head) => Promise.resolve(outbox.request(head, 7)),
   reply: (outbox, head) => Promise.resolve(outbox.reply(head, 7)),
-  broadcast: (outbox, head) => Promise.resolve(outbox.broadcast(head)),
+  broadcast: (outbox, head) => Promise.resolve(outbox.broadcast(made(head))),
   sendVolatile: (outbox, head) => Promise.resolve(outbox.sendVolatile(head, OLDEST)),
 };
 /** Those of them that the session numbers. */
@@ -175,7 +188,7 @@ Deno.test("a packet goes out stamped with the time and the connection's token", 
   assertEquals(send(outbox, encodeHead({ action: "a", data: 1 })), undefined);
   assertEquals(outbox.request(encodeHead({ action: "b" }), 7), undefined);
   assertEquals(outbox.reply(encodeHead({ action: "c" }), 9), undefined);
-  assertEquals(outbox.broadcast(encodeHead({ action: "d" })), undefined);
+  assertEquals(outbox.broadcast(made(encodeHead({ action: "d" }))), undefined);
   assertEquals(outbox.sendVolatile(encodeHead({ action: "e" }), OLDEST), undefined);
   const packets = wire.lines.map((line) => decodePacket(line));
   assertEquals(packets.map(({ action, token, id, replyTo }) => [action, token, id, replyTo]), [
@@ -1044,7 +1057,7 @@ Deno.test("in a session what must go out and is too much for the wire is kept fo
   for (const way of ["reply", "broadcast"] as const) {
     const { wire, outbox, window } = makeSession({ maxBufferedBytes: 500 });
     wire.buffered = 500;
-    const error = way === "reply" ? outbox.reply(head(1), 7) : outbox.broadcast(head(1));
+    const error = way === "reply" ? outbox.reply(head(1), 7) : outbox.broadcast(made(head(1)));
     assertEquals([error?.code, wire.lines, window.length], ["SLOW_CONSUMER", [], 1]);
     outbox.detach(Infinity);
     const next = attach(outbox);
@@ -1243,7 +1256,7 @@ Deno.test("what was on an earlier wire stays unknown, however little the last on
 
 Deno.test("what was pushed out is counted, what was acknowledged is not", async () => {
   const { outbox, acknowledge } = makeFull();
-  for (const data of [3, 4, 5]) outbox.broadcast(head(data));
+  for (const data of [3, 4, 5]) outbox.broadcast(made(head(data)));
   acknowledge(1);
   outbox.detach(Infinity);
   assertEquals(leftOf(outbox), { unknown: [4, 5], unsent: [], forgotten: 2 });
@@ -1308,7 +1321,7 @@ Deno.test("a next session begins with its own token, its own limit, and the numb
 
 Deno.test("a broadcast is put off only behind others of its turn, and where there is certainly room", () => {
   const { wire, outbox } = makeSession({ maxPacketBytes: 1_024, maxBufferedBytes: 5_000 });
-  const postpone = (text: string) => outbox.postpone({ head: text, next: undefined });
+  const postpone = (text: string) => outbox.postpone(made(text));
   wire.isCollecting = false;
   assertFalse(postpone(head()), "none came before it");
   wire.isCollecting = true;
@@ -1328,5 +1341,71 @@ Deno.test("a broadcast is put off only behind others of its turn, and where ther
 Deno.test("no broadcast is put off while a packet waits for its number", () => {
   const { outbox } = makeFull();
   send(outbox, head(3));
-  assertFalse(outbox.postpone({ head: head(4), next: undefined }));
+  assertFalse(outbox.postpone(made(head(4))));
+});
+
+Deno.test("what is put off is measured together, and when it was sent no more", () => {
+  const most = 256 * 3 + 256;
+  const { outbox } = makeOutbox({ maxPacketBytes: 2_000, maxBufferedBytes: 3 * most });
+  for (let turn = 0; turn < 3; turn++) {
+    const wire = attach(outbox);
+    wire.looseness = 0;
+    const put = chain(...Array(4).fill(headOf(256))).map((one) => outbox.postpone(one));
+    assertEquals(put, [true, true, true, false]);
+    outbox.catchUp();
+    assertEquals(wire.lines.length, 3);
+    outbox.detach(0);
+  }
+});
+
+Deno.test("whoever waits for what was sent waits for what was put off", () => {
+  const { wire, outbox } = makeSession();
+  assert(outbox.postpone(made(head(1))));
+  outbox.entered();
+  assertEquals(wire.takeSeqs(), [1]);
+});
+
+Deno.test("what was put off says when it was made, not when it is sent", () => {
+  using clock = new Clock();
+  const { wire, outbox, window } = makeSession();
+  const { now } = clock;
+  assert(outbox.postpone(made(head(1))));
+  clock.now += 300;
+  outbox.catchUp();
+  const sent = wire.lines.splice(0).map((line) => decodePacket(line)["packet-created"]);
+  outbox.detach(0);
+  const again = attach(outbox).lines.map((line) => decodePacket(line)["packet-created"]);
+  assertEquals([sent, again, window.length], [[now], [now], 1]);
+});
+
+Deno.test("a window is trimmed with each of those that were put off, and nobody else gives way for them", () => {
+  const budget = new ReplayBudget(20_000);
+  const idle = beginDelivery(ROOMY, ROOMY, budget);
+  for (let n = 0; n < 12; n++) {
+    idle.window.add({ head: headOf(1_000), age: 0 }, headOf(1_000) + "}");
+  }
+  const session = new Session<unknown>(
+    9,
+    beginDelivery({ ...ROOMY, replayPackets: 8 }, ROOMY, budget),
+  );
+  const outbox = new Outbox(session, { token: TOKEN, maxPacketBytes: 10_000 }, {
+    maxBufferedBytes: 1_000_000,
+    maxVolatileBytes: 1_000,
+  });
+  attach(outbox);
+  for (const one of chain(...Array(40).fill(headOf(500)))) assert(outbox.postpone(one));
+  outbox.catchUp();
+  assertEquals([idle.window.length, session.delivery!.window.length], [12, 8]);
+});
+
+Deno.test("of a chain of broadcasts nothing is kept once they were sent", async () => {
+  const { outbox } = makeSession();
+  const kept = (() => {
+    const one = made(headOf(200));
+    assert(outbox.postpone(one));
+    outbox.catchUp();
+    return new WeakRef(one);
+  })();
+  await collectGarbage();
+  assertEquals(kept.deref(), undefined);
 });
