@@ -88,7 +88,6 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #options: ClientOptions<C>;
   readonly #actions = new ActionTable();
   readonly #keys: KeyHolder;
-  readonly #sweep = processSweep;
   readonly #closed = new Once<CloseInfo>();
 
   readonly #dialler: Dialler;
@@ -123,7 +122,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
     this.#dialler = new Dialler({
       endpoint: this.#endpoint,
       limits: this.#limits,
-      sweep: this.#sweep,
+      sweep: processSweep,
       tls: checkTls("client", options),
       secure: resolveSecure(options.secure),
       hello: () => this.#hello(),
@@ -137,7 +136,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       },
     });
     this.#options = { ...options };
-    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
+    this.#keys = new KeyHolder(processSweep, options.encryptKeys);
     if (options.auth !== undefined) encodeHead({ action: "auth", data: options.auth });
   }
 
@@ -191,7 +190,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
 
   /** Its own loop, and what it waits for. Its connection has loops of its own. */
   get loops(): LoopInfo[] {
-    return [{ loop: "sweep", waitsFor: this.#sweep.waitsFor }];
+    return [{ loop: "sweep", waitsFor: processSweep.waitsFor }];
   }
 
   /** Makes a packet for the server. See the function of this name. */
@@ -412,7 +411,7 @@ export class Client<C extends Contract = Untyped> implements AsyncDisposable {
       wire,
       peerLimits,
       hasSession: this.#limits.session && welcome.epoch !== undefined,
-      sweep: this.#sweep,
+      sweep: processSweep,
       limits: this.#limits,
       budget: new ReplayBudget(DEFAULTS.maxReplayBytes),
       actions: this.#actions,

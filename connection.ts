@@ -453,12 +453,11 @@ function acceptStreams(source: StreamPair, options: ConnectionLimits): Accepted 
     throw new TypeError("A Connection needs { readable, writable }: two streams of bytes");
   }
   const limits = resolveConnectionLimits(options);
-  const sweep = processSweep;
   return {
     id: crypto.randomUUID(),
     token: null,
-    wire: new Wire(new StreamTransport(source), { limits, sweep }),
-    sweep,
+    wire: new Wire(new StreamTransport(source), { limits, sweep: processSweep }),
+    sweep: processSweep,
     limits,
     peerLimits: DEFAULTS,
     hasSession: false,

@@ -27,13 +27,12 @@ export async function runAction(
 ): Promise<unknown> {
   const there = new TransformStream<Uint8Array, Uint8Array>();
   const back = new TransformStream<Uint8Array, Uint8Array>();
-  const sweep = processSweep;
   const far = { readable: there.readable, writable: back.writable };
   await using handler = acceptConnection({
     id: crypto.randomUUID(),
     token: null,
-    wire: new Wire(new StreamTransport(far), { limits, sweep }),
-    sweep,
+    wire: new Wire(new StreamTransport(far), { limits, sweep: processSweep }),
+    sweep: processSweep,
     limits,
     peerLimits: DEFAULTS,
     hasSession: false,

@@ -103,7 +103,6 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
   readonly #tls: TlsServerOptions | undefined;
   #certificate: Certificate | undefined;
   readonly #groups: Groups<Connection<C>>;
-  readonly #sweep = processSweep;
   readonly #changes = new Changes();
   readonly #epoch = crypto.randomUUID();
   readonly #budget: ReplayBudget;
@@ -139,14 +138,14 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       "onDisconnect",
     ]);
     this.#options = { ...options };
-    this.#keys = new KeyHolder(this.#sweep, options.encryptKeys);
+    this.#keys = new KeyHolder(processSweep, options.encryptKeys);
     this.#tls = checkTls("server", options);
     this.#groups = new Groups(this.#limits);
     this.#budget = new ReplayBudget(this.#limits.maxReplayBytes);
-    this.#registry = new Registry(this.#limits, this.#sweep);
+    this.#registry = new Registry(this.#limits, processSweep);
     this.#admission = new Admission({
       limits: this.#limits,
-      sweep: this.#sweep,
+      sweep: processSweep,
       identity: checkIdentity("secure", options.secure),
       certificate: () => this.#certificate,
       authenticate: this.#options.authenticate as AdmissionParts["authenticate"],
@@ -203,7 +202,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
     return [
       { loop: "accept", waitsFor: this.#admission.waitsFor },
       { loop: "handshakes", waitsFor: `${this.#admission.handshakes} clients to shake hands` },
-      { loop: "sweep", waitsFor: this.#sweep.waitsFor },
+      { loop: "sweep", waitsFor: processSweep.waitsFor },
     ];
   }
 
@@ -538,7 +537,7 @@ export class Server<C extends Contract = Untyped> implements AsyncDisposable {
       fingerprint,
       hasSession,
       limits,
-      sweep: this.#sweep,
+      sweep: processSweep,
       peerLimits: hello.limits,
       budget: this.#budget,
       actions: this.#actions,

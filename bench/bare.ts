@@ -1,7 +1,7 @@
 /**
  * The floor: JSON lines on `Deno.Conn`, written by hand. A reply to what has an id, and all that came
  * with one read answered by one write, or by several of 4 KiB: so both sides work at a time. No limits,
- * no checks, no token, no times.
+ * no checks, and unless it is told to stamp its lines, no token and no times.
  *
  * @module
  */
